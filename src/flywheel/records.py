@@ -1,0 +1,170 @@
+"""The values that cross every stage: frozen, keyword-only, and ignorant of tables and files.
+
+`to_json` and `from_json` are the one place where values become JSON and come back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+Language = Literal["en", "zh-hans", "zh-hant", "mixed", "other"]
+Fate = Literal["kept", "superseded", "duplicate", "dropped", "failed", "unchanged"]
+Kind = Literal["answer", "ask_back", "abstain"]
+
+PUBLIC = "public"
+"""The access label of whatever everybody may read."""
+
+
+class StageSettings(BaseModel):
+    """Base of every stage's settings: frozen, checked on construction, unknown keys refused.
+
+    The docstring under a field is what `flywheel init` writes above it in flywheel.toml.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """One extracted text with its provenance.
+
+    `text` is shaped like Markdown: `#` lines are headings, `|` lines are table rows.
+    """
+
+    id: str
+    """Stable for a (source, path), whatever the content."""
+    source: str
+    """What the user named: an absolute path or a URL."""
+    path: str
+    """The file within the source; members of an archive as `manual.zip!/chapter.md`."""
+    title: str
+    text: str
+    language: Language
+    date: str = ""
+    """The edition's date, ISO 8601 and possibly short (`2025`, `2025-09`), or empty."""
+    modified: float = 0.0
+    """Seconds since the epoch."""
+    access: tuple[str, ...] = (PUBLIC,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """The unit that is retrieved and cited, with its headings."""
+
+    id: str
+    document: str
+    """The document's id."""
+    title: str
+    headings: tuple[str, ...]
+    """From the outermost to the innermost, the document's title left out."""
+    text: str
+    language: Language
+    position: int
+    """Its place in the document, from 0."""
+    path: str = ""
+    access: tuple[str, ...] = (PUBLIC,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """A passage that a search found. Higher scores are better; 0 where a field did not match."""
+
+    passage: Passage
+    score: float
+    features: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Citation:
+    """An exact span of a passage that supports the answer: `passage.text[start:end] == quote`."""
+
+    document: str
+    title: str
+    headings: tuple[str, ...]
+    passage: str
+    quote: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a question led to. `draft` is the best answer before deciding to give it."""
+
+    question: str
+    answer: str
+    draft: str
+    kind: Kind
+    confidence: float
+    """P(the first citation hits the right evidence), calibrated."""
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    """What was found, best first; at most ten."""
+    choices: tuple[str, ...] = ()
+    """The readings to choose from, where `kind` is `ask_back`."""
+    verified: bool = False
+    version: int = 0
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interaction:
+    """One request, all its candidates and what produced them."""
+
+    id: str
+    question: str
+    candidates: tuple[Answer, ...]
+    version: int
+    user: str
+    at: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExamQuestion:
+    """One held-out question. `evidence` is verbatim text of the sources."""
+
+    id: str
+    question: str
+    answer: str | None = None
+    evidence: tuple[str, ...] = ()
+    answerable: bool = True
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A metric's value with its bootstrap interval and the number of items behind it."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=64)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """A record as JSON-ready data."""
+    data: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")
+    return data
+
+
+def from_json(kind: type[T], data: dict[str, Any]) -> T:
+    """The record that `to_json` gave the data of.
+
+    Raises:
+        pydantic.ValidationError: a field is missing or of the wrong type.
+    """
+    record: T = _adapter(kind).validate_python(data)
+    return record
