@@ -1,0 +1,261 @@
+"""Brings extracted text into its normal form, and tells its language.
+
+The document's own words and punctuation stay as they are, since quotes must be verbatim: the
+normal form is NFC, never NFKC. What goes is what no reader sees (control characters, odd
+spaces) and what no author wrote (cookie banners, page numbers, running headers).
+Judging whether the text is worth keeping is the task of `quality.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from flywheel.records import Language
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+# Soft hyphen, zero-width space, word joiner, byte order mark, bidirectional marks, object
+# replacement, lone surrogates (no UTF-8 holds them), tag characters (text that a model would
+# read and a person would not see). The joiners U+200C and U+200D stay: scripts need them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064"
+    "\u2066-\u206f\ufeff\ufffc\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]+"
+)
+_LINE_END = re.compile("\r\n?|[\x0b\x85\u2028\u2029]")
+_ODD_SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_ODD_INDENT = re.compile(f"(?m)^[ \t]*{_ODD_SPACE.pattern}[ \t{_ODD_SPACE.pattern[1:]}*")
+# What a PDF's fonts write in place of plain letters: typographic ligatures and radicals.
+_GLYPH = re.compile("[\ufb00-\ufb06\u2e80-\u2fd5]")
+
+_FENCE = re.compile(r"(?m)^[ \t]*(?:```|~~~).*$")
+# Deeper indentation than this is page layout; code and lists seldom go there.
+_DEEP_INDENT = re.compile(r"(?m)^[ \t]{12,}(?=\S)")
+_INNER_SPACES = re.compile(r"(?<=\S)(?: {2,}|[ ]*\t[ \t]*)(?=\S)")
+_TRAILING_SPACE = re.compile(r"(?m)[ \t]+$")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+_COMMENT_LINE = re.compile(r"(?m)^[ \t]*<!--.*-->$")
+_PAGE_NUMBER_LINE = re.compile(
+    r"""(?mix)^[ \t]*(?:
+      [-–—][ ]?\d{1,4}[ ]?[-–—]
+    | page[ ]\d{1,4}(?:[ ]?(?:of|/)[ ]?\d{1,4})?
+    | 第[ ]?\d{1,4}[ ]?页(?:[ ,，/／]{0,3}[共总][ ]?\d{1,4}[ ]?页)?
+    | 共[ ]?\d{1,4}[ ]?页[ ,，/／]{0,3}第[ ]?\d{1,4}[ ]?页
+    )$"""
+)
+_WEB_LINE = re.compile(
+    r"""(?mix)^[ \t]*(?:[-*•][ ])?\[?(?:
+      (?:skip|jump)[ ]to[ ](?:the[ ])?(?:main[ ])?(?:content|navigation)
+    | (?:back|return)[ ]to[ ](?:the[ ])?top(?:[ ]of[ ](?:the[ ])?page)?
+    | toggle[ ](?:navigation|menu|sidebar)
+    | (?:please[ ])?enable[ ]javascript[^\n]{0,80}
+    | share[ ](?:this[ ](?:page|article)[ ])?(?:on|via)[ ](?:facebook|twitter|x|linkedin|e-?mail)
+    | print[ ]this[ ](?:page|article)
+    | 跳(?:转|过|至|到)+(?:主要|正文)?(?:内容|正文|导航|搜索)
+    | (?:返回|回到)(?:页面)?(?:顶部|页首)
+    | 【?(?:打印本页|关闭窗口)】?
+    | 分享(?:到|至)[:：]?(?:[ ]?(?:微信|微博|朋友圈|QQ空间|QQ好友))*
+    )\]?(?:\(\#[\w-]*\))?$"""
+)
+_COOKIE_LINE = re.compile(
+    r"(?mi)^(?=[^\n]*(?:accept|agree|consent|reject|decline|learn more|preferences|settings"
+    r"|同意|接受|拒绝|了解更多))[^\n]{0,200}\bcookies?\b[^\n]{0,200}$"
+)
+# A text that mentions cookies more often is about them, and keeps every line.
+_MOST_COOKIES_IN_A_BANNER = 6
+
+_PAGE_EDGE_NUMBER = re.compile(r"^\W*(\d{1,4})\b|\b(\d{1,4})\W*$")
+_SENTENCE_END = (".", "!", "?", ":", ";", "。", "！", "？", "：", "；", "”", "」", "）", "…")
+
+
+def clean(text: str) -> str:
+    """The normal form of a text; cleaning it again changes nothing."""
+    text = _normal_characters(text)
+    text = "".join(
+        _TRAILING_SPACE.sub("", part) if fenced else _clean_prose(part)
+        for part, fenced in _parts_by_fence(text)
+    )
+    text = _without_running_lines(text)
+    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def _normal_characters(text: str) -> str:
+    text = _LINE_END.sub("\n", text)
+    text = _INVISIBLE.sub("", text)
+    text = _GLYPH.sub(lambda glyph: unicodedata.normalize("NFKC", glyph[0]), text)
+    text = unicodedata.normalize("NFC", text)
+    return _ODD_SPACE.sub(" ", _ODD_INDENT.sub("", text))
+
+
+def _parts_by_fence(text: str) -> list[tuple[str, bool]]:
+    """Alternating prose and fenced code; a last fence that nothing closes is prose."""
+    fences = [fence.span() for fence in _FENCE.finditer(text)]
+    parts, position = [], 0
+    for (start, _), (_, end) in zip(fences[::2], fences[1::2], strict=False):
+        parts += [(text[position:start], False), (text[start:end], True)]
+        position = end
+    return [*parts, (text[position:], False)]
+
+
+def _clean_prose(text: str) -> str:
+    text = _TRAILING_SPACE.sub("", text)
+    text = _DEEP_INDENT.sub("", text)
+    text = _INNER_SPACES.sub(" ", text)
+    text = _COMMENT_LINE.sub("", text)
+    text = _WEB_LINE.sub("", text)
+    if 0 < text.lower().count("cookie") <= _MOST_COOKIES_IN_A_BANNER:
+        text = _COOKIE_LINE.sub("", text)
+    return _PAGE_NUMBER_LINE.sub("\f", text)
+
+
+def _without_running_lines(text: str) -> str:
+    """Joins pages, without the headers and footers that most of them share.
+
+    A page ends at a form feed or at a page number. Only the first and last line of a page can
+    be a running line: statutes and forms repeat whole sentences within their text.
+    """
+    pages = [page.strip("\n") for page in text.split("\f")]
+    if len(pages) == 1:
+        return text
+    pages = _drop_shared_edges(_drop_shared_edges(pages))
+    joined = ""
+    for page in filter(None, pages):
+        gap = "\n\n" if joined.endswith(_SENTENCE_END) else "\n"
+        joined = f"{joined}{gap}{page}" if joined else page
+    return joined
+
+
+def _drop_shared_edges(pages: list[str]) -> list[str]:
+    counts = Counter(
+        key for index, page in enumerate(pages) for key in set(_edge_keys(page, index))
+    )
+    running = {key for key, count in counts.items() if count >= max(3, len(pages) / 2)}
+    kept = []
+    for index, page in enumerate(pages):
+        first, last = _edge_keys(page, index)
+        lines = page.split("\n")
+        if last in running:
+            lines.pop()
+        if first in running and lines:
+            lines.pop(0)
+        kept.append("\n".join(lines).strip("\n"))
+    return kept
+
+
+def _edge_keys(page: str, index: int) -> tuple[str, str]:
+    """What the first and the last line have in common with those of other pages.
+
+    A number at the edge counts as its distance from the page's own: only page numbers agree.
+    """
+    first, last = page.split("\n", 1)[0], page.rsplit("\n", 1)[-1]
+    return f"first {_edge_key(first, index)}", f"last {_edge_key(last, index)}"
+
+
+def _edge_key(line: str, index: int) -> str:
+    if not line or line.lstrip().startswith(("#", "|", "```", "~~~")):
+        return f"page {index}"
+    return _PAGE_EDGE_NUMBER.sub(lambda number: f"<{int(number[1] or number[2]) - index}>", line)
+
+
+# Language
+
+_SAMPLE_CHARS = 2000
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA_OR_HANGUL = re.compile("[\u3041-\u30ff\u1100-\u11ff\uac00-\ud7af]")
+_LATIN_WORD = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{2,}")
+_OTHER_WORD = re.compile("[\u0370-\u1cff\ua000-\uabff\ufb1d-\ufdff\ufe70-\ufeff]+")
+_HAN_PER_WORD = 1.7
+"""Han characters that say as much as one English word, so that both can be compared."""
+_DOMINANT = 0.65
+"""Share of the words from which a text has one language; below, it is mixed."""
+_FUNCTION_WORDS = frozenset(
+    "the and of to is are was what how where when which with for that this from you your my can"
+    " should does not be it on if".split()
+)
+_SURE = 0.6
+"""Probability from which a text in Latin letters is taken for another language than English."""
+
+
+def detect_language(text: str) -> Language:
+    """The language of a text, from samples of its beginning, middle and end.
+
+    Script decides first; only Latin letters need a statistical model, and only where English
+    function words do not settle it. A text without letters is `other`.
+    """
+    sample = _sample(text)
+    num_han = len(_HAN.findall(sample))
+    num_kana_or_hangul = len(_KANA_OR_HANGUL.findall(sample))
+    chinese, other = num_han / _HAN_PER_WORD, float(len(_OTHER_WORD.findall(sample)))
+    if num_kana_or_hangul > 0.1 * (num_han + num_kana_or_hangul):
+        chinese, other = 0.0, other + (num_han + num_kana_or_hangul) / _HAN_PER_WORD
+    latin = _num_words_of_latin_prose(sample) if num_han else len(_LATIN_WORD.findall(sample))
+    words = chinese + latin + other
+    if not words or other / words > _DOMINANT:
+        return "other"
+    if chinese / words > _DOMINANT:
+        return _script_of_chinese(sample)
+    return _language_of_latin(sample) if latin / words > _DOMINANT else "mixed"
+
+
+def _num_words_of_latin_prose(text: str) -> int:
+    """Latin words, but names and code that stand in Chinese sentences do not count."""
+    words = [word.lower() for word in _LATIN_WORD.findall(text)]
+    num_function_words = sum(word in _FUNCTION_WORDS for word in words)
+    return min(len(words), 5 * num_function_words)
+
+
+def _sample(text: str) -> str:
+    if len(text) <= 3 * _SAMPLE_CHARS:
+        return text
+    middle = (len(text) - _SAMPLE_CHARS) // 2
+    parts = text[:_SAMPLE_CHARS], text[middle : middle + _SAMPLE_CHARS], text[-_SAMPLE_CHARS:]
+    return "\n".join(parts)
+
+
+def _script_of_chinese(text: str) -> Language:
+    simplified, traditional = _distinguishing_characters()
+    characters = Counter(text)
+    num_simplified = sum(count for char, count in characters.items() if char in simplified)
+    num_traditional = sum(count for char, count in characters.items() if char in traditional)
+    return "zh-hant" if num_traditional > num_simplified else "zh-hans"
+
+
+@lru_cache(maxsize=1)
+def _distinguishing_characters() -> tuple[frozenset[str], frozenset[str]]:
+    """Simplified and traditional characters that the other side does not write.
+
+    The two national standards tell: GB 2312 has no traditional forms, the frequent plane of
+    Big5 no simplified ones.
+    """
+    gb2312 = frozenset(decode_plane("gb2312", range(0xB0, 0xF8)))
+    big5 = frozenset(decode_plane("big5", range(0xA4, 0xFA)))
+    frequent_big5 = frozenset(decode_plane("big5", range(0xA4, 0xC7)))
+    return gb2312 - big5, frequent_big5 - gb2312
+
+
+def decode_plane(encoding: str, lead_bytes: range) -> str:
+    """Every character that a two-byte encoding has under these lead bytes."""
+    pairs = (bytes((lead, trail)) for lead in lead_bytes for trail in range(0x40, 0xFF))
+    return "".join(pair.decode(encoding, errors="ignore") for pair in pairs)
+
+
+def _language_of_latin(text: str) -> Language:
+    words = [word.lower() for word in islice(_LATIN_WORD.findall(text), 400)]
+    function_words = [word for word in words if word in _FUNCTION_WORDS]
+    if len(function_words) >= 0.15 * len(words) and len(set(function_words)) >= 2:
+        return "en"
+    language, probability = _identifier().classify(text)
+    return "other" if language != "en" and probability > _SURE else "en"
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
