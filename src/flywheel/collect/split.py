@@ -1,0 +1,522 @@
+"""Documents → passages: structure first, size second.
+
+An article of a statute is one passage, whatever its length. Other text is gathered under one
+heading, never across two, up to a size; a table is cut between rows and repeats its head. But for
+that repeated head a passage's text is a verbatim part of the document's. Headings are not part of
+a passage's text (they are its `headings`), and a heading with nothing under it gives no passage.
+
+Not here: cleaning, and choosing which documents deserve passages at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from flywheel.records import Document, Language, Passage, StageSettings
+
+if TYPE_CHECKING:
+    from semantic_text_splitter import TextSplitter
+
+
+class SplitSettings(StageSettings):
+    """How long passages are. Sizes count Chinese characters; any other word counts as three."""
+
+    target_size: int = Field(default=360, ge=30, le=1200)
+    """Paragraphs under one heading are gathered up to this size: 360 Chinese characters, or 120
+    English words."""
+    max_size: int = Field(default=1200, ge=60, le=4000)
+    """No passage is longer: 1,200 Chinese characters, or 400 English words. Only an article of a
+    statute may be, since it is always one passage."""
+
+    @model_validator(mode="after")
+    def _target_within_max(self) -> Self:
+        if self.target_size > self.max_size:
+            raise ValueError("target_size is larger than max_size")
+        return self
+
+
+def split(document: Document, settings: SplitSettings) -> list[Passage]:
+    """The document's passages in reading order.
+
+    An id depends on the document's id, the headings and the text (and on the count of equal
+    passages before it), so that it survives changes elsewhere in the document.
+    """
+    seen: Counter[str] = Counter()
+    passages: list[Passage] = []
+    language = _language_of(document)
+    for headings, text in _pieces(document, settings):
+        key = "\0".join((document.id, *headings, "", text))
+        passages.append(
+            Passage(
+                id=_short_hash(f"{key}\0{seen[key]}"),
+                document=document.id,
+                title=document.title,
+                headings=headings,
+                text=text,
+                language=language(text),
+                position=len(passages),
+                path=document.path,
+                access=document.access,
+            )
+        )
+        seen[key] += 1
+    return passages
+
+
+def _pieces(document: Document, settings: SplitSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    for section in _sections(document.text, document.title):
+        for piece in _section_pieces(document.text, section, settings):
+            yield section.headings, piece
+
+
+def _language_of(document: Document) -> Callable[[str], Language]:
+    if document.language != "mixed":
+        return lambda _: document.language
+    from flywheel.collect.clean import detect_language
+
+    return detect_language
+
+
+def _short_hash(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+# Sizes
+
+CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_CJK_CHARACTER = re.compile(f"[{CJK}]")
+# A run of 17 letters counts as two words: scripts without spaces, such as Thai, and encoded
+# blobs would else count as nearly nothing.
+_OTHER_WORD = re.compile(rf"[^\W{CJK}]{{1,16}}")
+WORD_SIZE = 3
+
+
+def size(text: str) -> int:
+    """Length in Chinese characters; any other word counts as three of them."""
+    return len(_CJK_CHARACTER.findall(text)) + WORD_SIZE * len(_OTHER_WORD.findall(text))
+
+
+# Markers: the lines that open a section
+
+_NUMERAL = r"[〇零一二三四五六七八九十百千两\d０-９]+"
+_END = r"[ \t\u3000]*$"
+_MARKER = re.compile(
+    rf"""^[ \t\u3000]*(?:
+    (?P<fence>```|~~~)
+    |(?P<hashes>\#{{1,6}})(?!\#)(?:[ \t\u3000]+(?P<heading>[^\n]*))?$
+    |(?:\*\*)?(?P<article>第\s?{_NUMERAL}\s?条(?:之{_NUMERAL})?)
+    |(?:\*\*)?(?P<english>(?:(?:Article|ARTICLE|Art\.|Section|SECTION|Sec\.)[ \t]+|§[ \t]*)
+        (?:\d+[a-z]?|[IVXLC]+))\b(?=[.:\u2014\u2013-]|{_END}|[ \t]+[^a-z\s])
+    |(?P<unit>第\s?{_NUMERAL}\s?(?:编|分编|章|节)
+        (?:[ \t\u3000]+[^\n。；]{{1,40}}|(?![的至到中规所])[^\s。；，：、]{{1,20}})?){_END}
+    |(?P<chapter>(?:Chapter|CHAPTER|PART|Annex|ANNEX|Appendix|APPENDIX)[ \t]+
+        (?:\d+|[A-Z]|[IVXLC]+)\b(?:[.:]?[ \t]+[^a-z\s][^\n;]{{0,60}})?(?<![.])){_END}
+    |(?P<annex>附(?:件|录|表|图|则)[一二三四五六七八九十\d]{{0,3}}
+        (?:[:：\s][^\n。；]{{0,40}})?){_END}
+    |(?P<enumerated>[一二三四五六七八九十]{{1,3}}、[^\n。；：:;，！？]{{1,30}}){_END}
+    )""",
+    re.MULTILINE | re.VERBOSE,
+)
+_ARTICLE_LABEL = re.compile(
+    rf"(?:第\s?{_NUMERAL}\s?条(?:之{_NUMERAL})?|(?:Article|ARTICLE) (?:\d+|[IVXLC]+)\b)"
+)
+_INLINE_ARTICLE = re.compile(rf"[。；][ \u3000]*(第{_NUMERAL}条(?:之{_NUMERAL})?)(?=[ \u3000])")
+_LONG_ARTICLE = 1000
+# After a label comes a space, a bracketed title or nothing; otherwise it may be a reference that
+# begins a line (第五十条规定的…), and counts only where it is next in order.
+_LABEL_ENDS = re.compile(r"[\s\u3000【（(：:*]|$")
+
+_UNIT = re.compile(rf"第\s?{_NUMERAL}\s?(编|分编|章|节)|(PART|Part)\b|([Cc]hapter|CHAPTER)\b")
+_RANK_ANNEX, _RANK_ENUMERATED, _RANK_NONE = 1, 6, 0
+_RANKS = {"编": 1, "PART": 1, "Part": 1, "分编": 2, "章": 3, "chapter": 3, "节": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """A line that opens a section; for an article the line is part of the section."""
+
+    start: int
+    end: int
+    """Where the section's own text begins."""
+    text: str
+    level: int = 0
+    """Of a `#` line; 0 elsewhere."""
+    rank: int = _RANK_NONE
+    """Of a part, chapter or section that says so; smaller is further out."""
+    article: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A span of the text under one heading path."""
+
+    headings: tuple[str, ...]
+    start: int
+    end: int
+    article: bool
+
+
+def _sections(text: str, title: str) -> Iterator[_Section]:
+    markers = _markers(text)
+    first = markers[0].start if markers else len(text)
+    yield _Section((), 0, first, False)
+    outline = _Outline(title)
+    ends = [marker.start for marker in markers[1:]] + [len(text)]
+    for marker, end in zip(markers, ends, strict=True):
+        yield _Section(outline.enter(marker), marker.end, end, marker.article)
+
+
+class _Outline:
+    """The path of headings down to the current line."""
+
+    def __init__(self, title: str) -> None:
+        self._title = _plain(title)
+        self._path: list[_Marker] = []
+
+    def enter(self, marker: _Marker) -> tuple[str, ...]:
+        """The path under the marker, which is the innermost heading from now on."""
+        if marker.level:
+            self._leave(lambda above: above.level >= marker.level)
+        if marker.rank:
+            self._leave(lambda above: above.rank >= marker.rank)
+        headings = tuple(above.text for above in self._path)
+        if not marker.text or (marker.level and _plain(marker.text) == self._title):
+            return headings
+        if not marker.article:
+            level = marker.level or (self._path[-1].level if self._path else 0) + 1
+            self._path.append(_Marker(0, 0, marker.text, level, marker.rank))
+        return (*headings, marker.text)
+
+    def _leave(self, is_left: Callable[[_Marker], bool]) -> None:
+        for depth, above in enumerate(self._path):
+            if is_left(above):
+                del self._path[depth:]
+                return
+
+
+def _plain(heading: str) -> str:
+    return re.sub(r"[\s*_`#]+", "", heading).casefold()
+
+
+def _markers(text: str) -> list[_Marker]:
+    """Headings and articles in reading order; lines inside fenced code are neither."""
+    matches = list(_outside_fences(_MARKER.finditer(text)))
+    articles = _articles(matches, text)
+    markers: list[_Marker] = []
+    list_end = -1
+    for place, match in enumerate(matches):
+        if match["enumerated"]:
+            after = matches[place + 1].start() if place + 1 < len(matches) else len(text)
+            in_article = bool(markers) and markers[-1].article
+            if in_article or _is_list_item(text, match, list_end, after):
+                list_end = match.end()
+                continue
+        if not (match["article"] or match["english"]) or match.start() in articles:
+            markers.append(_marker(match, text))
+    return list(_with_inline_articles(text, markers))
+
+
+def _with_inline_articles(text: str, markers: list[_Marker]) -> Iterator[_Marker]:
+    """Adds the articles that a lost line break left in the middle of a long article's line."""
+    ends = [marker.start for marker in markers[1:]] + [len(text)]
+    for marker, end in zip(markers, ends, strict=True):
+        yield marker
+        if not marker.article or end - marker.end < _LONG_ARTICLE:
+            continue
+        number = _number(marker.text)
+        for match in _INLINE_ARTICLE.finditer(text, marker.end, end):
+            if 0 < _number(match[1]) - number <= 1:
+                number = _number(match[1])
+                yield _Marker(match.start(1), match.start(1), match[1], article=True)
+
+
+def _outside_fences(matches: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
+    fence = ""
+    for match in matches:
+        if match["fence"]:
+            fence = "" if fence == match["fence"] else fence or match["fence"]
+        elif not fence:
+            yield match
+
+
+def _is_list_item(text: str, match: re.Match[str], list_end: int, after: int) -> bool:
+    """Whether a short line 一、… is an entry of a list rather than a heading.
+
+    It is one if a line that ends with a colon leads to it, if it follows another entry, or if
+    nothing comes between it and the next line of structure.
+    """
+    before = text[max(0, match.start() - 200) : match.start()].rstrip()
+    follows = list_end >= 0 and not text[list_end : match.start()].strip()
+    return before.endswith(("：", ":")) or follows or not text[match.end() : after].strip()
+
+
+def _articles(matches: list[re.Match[str]], text: str) -> set[int]:
+    """Where the articles start, among all lines that begin like one."""
+    accepted: set[int] = set()
+    chinese = [match for match in matches if match["article"]]
+    accepted.update(m.start() for m in chinese if _LABEL_ENDS.match(text, m.end("article")))
+    for family in (chinese, *_english_families(matches)):
+        for one, two in pairwise(family):
+            if 0 < _number(_label(two)) - _number(_label(one)) <= 1:
+                accepted.update((one.start(), two.start()))
+    return accepted
+
+
+def _english_families(matches: list[re.Match[str]]) -> list[list[re.Match[str]]]:
+    """Article, Section and § each count on their own."""
+    families: dict[str, list[re.Match[str]]] = {}
+    for match in matches:
+        if label := match["english"]:
+            families.setdefault(label[:3].casefold(), []).append(match)
+    return list(families.values())
+
+
+def _label(match: re.Match[str]) -> str:
+    return match["article"] or match["english"]
+
+
+def _marker(match: re.Match[str], text: str) -> _Marker:
+    if match["hashes"]:
+        return _hash_marker(match)
+    if match["article"] or match["english"]:
+        group = "article" if match["article"] else "english"
+        start = text.rfind("\n", 0, match.start(group)) + 1
+        return _Marker(match.start(), start, _spaceless_if_chinese(_label(match)), article=True)
+    line = (match["unit"] or match["chapter"] or match["annex"] or match["enumerated"]).strip()
+    rank = _RANK_ENUMERATED if match["enumerated"] else _rank(line) or _RANK_ANNEX
+    return _Marker(match.start(), match.end(), line, rank=rank)
+
+
+def _hash_marker(match: re.Match[str]) -> _Marker:
+    heading = (match["heading"] or "").strip().rstrip("#").strip()
+    heading = re.sub(r"\*\*|__|`", "", heading)
+    level = len(match["hashes"])
+    if _ARTICLE_LABEL.match(heading):
+        return _Marker(match.start(), match.start("heading"), heading, level, article=True)
+    return _Marker(match.start(), match.end(), heading, level, _rank(heading))
+
+
+def _rank(heading: str) -> int:
+    unit = _UNIT.match(heading)
+    if not unit:
+        return _RANK_NONE
+    return _RANKS.get(unit[1] or unit[2] or "chapter", _RANK_NONE)
+
+
+def _spaceless_if_chinese(label: str) -> str:
+    return re.sub(r"\s", "", label) if label.startswith("第") else label
+
+
+_DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")}
+_DIGITS |= {"〇": 0, "两": 2}
+_SCALES = {"十": 10, "百": 100, "千": 1000}
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+
+@lru_cache(maxsize=4096)
+def _number(label: str) -> float:
+    """An article's number; 第五条之一 is a little over five."""
+    main, _, extra = label.partition("之")
+    return _integer(main) + (_integer(extra) / 1000 if extra else 0)
+
+
+def _integer(label: str) -> int:
+    if digits := re.search(r"\d+", label):
+        return int(digits[0])
+    if roman := re.search(r"\b[IVXLC]+$", label):
+        values = [_ROMAN[letter] for letter in roman[0]]
+        signed = [-a if a < b else a for a, b in pairwise([*values, 0])]
+        return sum(signed)
+    total = current = 0
+    for character in label:
+        if character in _SCALES:
+            total += (current or 1) * _SCALES[character]
+            current = 0
+        else:
+            current = _DIGITS.get(character, current)
+    return total + current
+
+
+# Blocks: what is gathered into passages
+
+_LINE = re.compile(r"[^\n]*[^\s][^\n]*")
+_ITEM = re.compile(
+    r"\s*(?:[-*+•·●▪◦]\s|\d{1,3}[.)、．]\s?\S|[(（][一二三四五六七八九十\da-zA-Z]{1,3}[)）]"
+    r"|[一二三四五六七八九十]{1,3}、|[a-zA-Z][.)]\s)"
+)
+_QUESTION = re.compile(r"\s*(?:\*\*)?(?:Q|Question|问|问题)\s*\d{0,3}\s*[:：.、]", re.IGNORECASE)
+_TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*$")
+_FENCES = ("```", "~~~")
+_CHINESE_STOP = ("。", "！", "？", "；", "：")
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A paragraph, list entry, table or piece of one: what stays together."""
+
+    start: int
+    end: int
+    size: int
+    head: str = ""
+    """A table's head, repeated in front."""
+    opens: bool = False
+    """It begins a passage of its own: a question of a FAQ, or a later part of a table."""
+    leads: bool = False
+    """It ends with a colon: what comes next belongs to it."""
+
+
+def _section_pieces(text: str, section: _Section, settings: SplitSettings) -> Iterator[str]:
+    if section.article:
+        article = text[section.start : section.end].strip()
+        if article != section.headings[-1]:
+            yield article
+        return
+    blocks = [
+        fitting
+        for start, end in _paragraphs(text, section.start, section.end)
+        for fitting in _fit(text, start, end, settings)
+    ]
+    for group in _gather(blocks, settings):
+        yield group[0].head + text[group[0].start : group[-1].end].strip()
+
+
+def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Spans of paragraphs, list entries, whole tables and whole code blocks."""
+    opened: tuple[int, int] | None = None
+    fence = ""
+    for line in _LINE.finditer(text, start, end):
+        if opened and (fence or _continues(text, opened, line)):
+            opened = (opened[0], line.end())
+        else:
+            if opened:
+                yield opened
+            opened = line.span()
+        mark = line[0].lstrip()[:3]
+        if mark in _FENCES:
+            fence = "" if fence == mark else fence or mark
+    if opened:
+        yield opened
+
+
+def _continues(text: str, opened: tuple[int, int], line: re.Match[str]) -> bool:
+    start, end = opened
+    in_table = text[start : start + 200].lstrip().startswith("|")
+    if line.start() > end + 1 or in_table != _is_row(line[0]):
+        return False
+    if in_table:
+        return True
+    # The last characters say enough, and a long paragraph is not copied for each of its lines.
+    before = text[max(start, end - 200) : end].rstrip()
+    if before.endswith(_FENCES) or line[0].lstrip().startswith(_FENCES):
+        return False
+    starts_anew = _ITEM.match(line[0]) or _QUESTION.match(line[0])
+    return not starts_anew and not before.endswith(_CHINESE_STOP)
+
+
+def _is_row(line: str) -> bool:
+    return line.lstrip().startswith("|")
+
+
+def _fit(text: str, start: int, end: int, settings: SplitSettings) -> Iterator[_Block]:
+    """The span as one block, or cut into blocks that are none too long."""
+    content = text[start:end]
+    total = size(content)
+    if total <= settings.max_size:
+        opens = bool(_QUESTION.match(content))
+        leads = content.rstrip(" *_").endswith(("：", ":"))
+        yield _Block(start, end, total, opens=opens, leads=leads)
+    elif _is_row(content):
+        yield from _cut_table(text, start, end, settings)
+    else:
+        yield from _cut_paragraph(text, start, end, settings.target_size, settings.max_size)
+
+
+def _cut_table(text: str, start: int, end: int, settings: SplitSettings) -> Iterator[_Block]:
+    """Runs of rows, each but the first with the table's head in front."""
+    rows = [line.span() for line in _LINE.finditer(text, start, end)]
+    num_head = 2 if len(rows) > 1 and _TABLE_RULE.match(text[slice(*rows[1])]) else 1
+    head = text[start : rows[num_head - 1][1]] + "\n"
+    # A head that fills half a passage is not worth repeating; it is then a row like others.
+    if size(head) * 2 > settings.target_size or num_head == len(rows):
+        head, num_head = "", 0
+    room = settings.target_size - size(head)
+    max_row = settings.max_size - size(head)
+    first = rows[num_head][0]
+    run: list[_Block] = []
+    for row in (piece for span in rows[num_head:] for piece in _fit_row(text, span, max_row)):
+        if run and _total(run) + row.size > room:
+            yield _table_part(run, start, first, head)
+            run = []
+        run.append(row)
+    yield _table_part(run, start, first, head)
+
+
+def _fit_row(text: str, span: tuple[int, int], max_size: int) -> Iterator[_Block]:
+    row_size = size(text[slice(*span)])
+    if row_size <= max_size:
+        yield _Block(*span, row_size)
+    else:
+        yield from _cut_paragraph(text, *span, max_size, max_size)
+
+
+def _table_part(run: list[_Block], table_start: int, first: int, head: str) -> _Block:
+    """Rows as one block. The first has the head in its own span, the later have it repeated."""
+    total = _total(run) + size(head)
+    if run[0].start == first:
+        return _Block(table_start, run[-1].end, total)
+    return _Block(run[0].start, run[-1].end, total, head=head, opens=True)
+
+
+def _cut_paragraph(
+    text: str, start: int, end: int, target_size: int, max_size: int
+) -> Iterator[_Block]:
+    """Whole sentences where they fit, each block filled up to the target size."""
+    # A line break inside a sentence would end it for the splitter; a space of the same length
+    # does not, and offsets stay true.
+    content = re.sub(r"(?<![。！？；：.!?:;])\n", " ", text[start:end])
+    for offset, piece in _splitter(target_size, max_size).chunk_indices(content):
+        yield _Block(start + offset, start + offset + len(piece), size(piece))
+
+
+@lru_cache(maxsize=64)
+def _splitter(target: int, limit: int) -> TextSplitter:
+    from semantic_text_splitter import TextSplitter
+
+    return TextSplitter.from_callback(size, (target, limit))
+
+
+def _gather(blocks: list[_Block], settings: SplitSettings) -> Iterator[list[_Block]]:
+    """Neighbouring blocks together up to the target size; a lead-in stays with what it leads to."""
+    groups: list[list[_Block]] = []
+    for block in blocks:
+        limit = settings.target_size
+        if groups and groups[-1][-1].leads:
+            limit = settings.max_size
+        if groups and not block.opens and _total(groups[-1]) + block.size <= limit:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    return filter(_total, _without_short_tail(groups, settings))
+
+
+def _without_short_tail(groups: list[list[_Block]], settings: SplitSettings) -> list[list[_Block]]:
+    """A last group under a quarter of the target joins the one before it, where there is room."""
+    if len(groups) < 2 or groups[-1][0].opens:
+        return groups
+    before, tail = groups[-2:]
+    if _total(tail) * 4 > settings.target_size or _total(before + tail) > settings.max_size:
+        return groups
+    return [*groups[:-2], before + tail]
+
+
+def _total(group: list[_Block]) -> int:
+    return sum(block.size for block in group)
