@@ -1,0 +1,1 @@
+"""What must not be lost: documents, interactions, versions, in SQLite or PostgreSQL."""

@@ -1,0 +1,302 @@
+"""Documents and their passages: values ↔ rows, on the connection that the caller holds.
+
+A document stays listed whatever its fate; a deleted one stays too, as a tombstone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from flywheel.records import PUBLIC, Fate, Language, Passage
+from flywheel.store.engines import dump_json
+from flywheel.store.tables import documents, passages
+
+T = TypeVar("T")
+AnyRow = Row[*tuple[Any, ...]]
+
+_MAX_IDS = 500
+"""Ids in one IN list."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedDocument:
+    """What collecting found out about one file, without its text. Also of files that gave none."""
+
+    id: str
+    source: str
+    path: str
+    title: str
+    language: Language
+    fate: Fate
+    added_at: str
+    """UTC, ISO 8601."""
+    date: str = ""
+    modified: float = 0.0
+    access: tuple[str, ...] = (PUBLIC,)
+    size: int = 0
+    """Bytes of the file."""
+    sha256: str = ""
+    """Of the file."""
+    reason: str = ""
+    other: str = ""
+    """The id of the document that won over a duplicate or superseded one."""
+    num_passages: int = 0
+    """Set by the store."""
+    quality: dict[str, float] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
+    """Personal data: how many of each kind."""
+    text_hash: str = ""
+    num_shingles: int = 0
+    signature: bytes = b""
+    deleted_at: str | None = None
+    revision: int = 0
+    """Set by the store: grows with every change of content, fate, access or deletion."""
+
+
+class Stamp(NamedTuple):
+    """What tells whether a file is still the one that was staged."""
+
+    size: int
+    modified: float
+    sha256: str
+    fate: Fate
+
+
+class Verdict(Protocol):
+    """What deduplication decided on a document."""
+
+    @property
+    def fate(self) -> Fate: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def other(self) -> str: ...
+
+
+_COLUMNS = [documents.c[each.name] for each in fields(StagedDocument)]
+_CONTENT = ("sha256", "text_hash", "passages_hash", "path", "fate", "access", "deleted_at")
+"""A document with another value in one of these has another revision."""
+
+_shown = and_(documents.c.fate == "kept", documents.c.deleted_at.is_(None))
+
+
+def put(conn: Connection, document: StagedDocument, its_passages: Sequence[Passage]) -> None:
+    """Stages a document, in place of the one with its id and that one's passages."""
+    put_all(conn, [(document, its_passages)])
+
+
+def put_all(conn: Connection, staged: Iterable[tuple[StagedDocument, Sequence[Passage]]]) -> None:
+    """Stages many documents, each once. Ten times as quick as one by one."""
+    for group in _groups(staged, _MAX_IDS):
+        ids = [document.id for document, _ in group]
+        earlier = {row.id: row for row in conn.execute(_earlier(ids))}
+        conn.execute(delete(documents).where(documents.c.id.in_(ids)))  # and their passages
+        rows = [_document_row(*each, earlier.get(each[0].id)) for each in group]
+        conn.execute(insert(documents), rows)
+        passage_rows = [_passage_row(passage) for _, each in group for passage in each]
+        if passage_rows:
+            conn.execute(insert(passages), passage_rows)
+
+
+def list_documents(conn: Connection, *, deleted: bool = False) -> Iterator[StagedDocument]:
+    """Every document by source and path, the deleted ones only if asked for.
+
+    Streams: use it while the connection is open.
+    """
+    query = select(*_COLUMNS).execution_options(yield_per=1000)
+    if not deleted:
+        query = query.where(documents.c.deleted_at.is_(None))
+    for row in conn.execute(query.order_by(documents.c.source, documents.c.path)):
+        values = dict(row._mapping)
+        yield StagedDocument(**{**values, "access": tuple(values["access"])})
+
+
+def stamps(conn: Connection, source: str) -> dict[str, Stamp]:
+    """The stamp of each path of a source, deleted documents left out."""
+    columns = documents.c
+    query = select(columns.path, columns.size, columns.modified, columns.sha256, columns.fate)
+    rows = conn.execute(query.where(columns.source == source, columns.deleted_at.is_(None)))
+    return {path: Stamp(*stamp) for path, *stamp in rows}
+
+
+def mark_deleted(conn: Connection, ids: Iterable[str], at: str) -> None:
+    """Deletes documents at a time (UTC, ISO 8601); those deleted before keep their time."""
+    for group in _groups(ids, _MAX_IDS):
+        conn.execute(
+            update(documents)
+            .where(documents.c.id.in_(group), documents.c.deleted_at.is_(None))
+            .values(deleted_at=at, revision=documents.c.revision + 1)
+        )
+
+
+def set_fates(conn: Connection, verdicts: Mapping[str, Verdict]) -> None:
+    """Writes what deduplication decided, by document id."""
+    new_fate: BindParameter[str] = bindparam("new_fate")
+    statement = (
+        update(documents)
+        .where(documents.c.id == bindparam("of"))
+        .values(
+            fate=new_fate,
+            reason=bindparam("new_reason"),
+            other=bindparam("new_other"),
+            revision=documents.c.revision + case((documents.c.fate != new_fate, 1), else_=0),
+        )
+    )
+    rows = [
+        {"of": id, "new_fate": each.fate, "new_reason": each.reason, "new_other": each.other}
+        for id, each in verdicts.items()
+    ]
+    if rows:
+        conn.execute(statement, rows)
+
+
+def set_access(conn: Connection, ids: Iterable[str], labels: Sequence[str]) -> None:
+    """Changes who may read these documents, for queries from now on."""
+    differs = cast(documents.c.access, Text) != dump_json(list(labels))
+    for group in _groups(ids, _MAX_IDS):
+        conn.execute(
+            update(documents)
+            .where(documents.c.id.in_(group), differs)
+            .values(access=list(labels), access_changed=True, revision=documents.c.revision + 1)
+        )
+
+
+def iterate_passages(conn: Connection, batch: int = 2000) -> Iterator[Passage]:
+    """The passages of kept documents by path and position, with the documents' current access.
+
+    Streams about `batch` passages at a time: use it while the connection is open.
+    """
+    columns = documents.c
+    query = select(columns.id, columns.path, columns.access, columns.num_passages).where(_shown)
+    rows = conn.execute(query.order_by(columns.path, columns.id)).all()
+    for group in _groups_of_passages(rows, batch):
+        yield from _passages_of(conn, group)
+
+
+def passages_digest(conn: Connection) -> str:
+    """A hash of what `iterate_passages` gives, without reading the passages."""
+    columns = documents.c
+    query = select(columns.id, columns.path, columns.access, columns.passages_hash).where(_shown)
+    rows = [list(row) for row in conn.execute(query.order_by(columns.id))]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def hidden(conn: Connection) -> set[str]:
+    """The ids of deleted documents, which no version may show."""
+    query = select(documents.c.id).where(documents.c.deleted_at.is_not(None))
+    return set(conn.scalars(query))
+
+
+def access_of(conn: Connection) -> dict[str, tuple[str, ...]]:
+    """The current labels of documents whose labels have ever changed.
+
+    An older version's index may hold other labels for these, and for these only.
+    """
+    query = select(documents.c.id, documents.c.access).where(documents.c.access_changed)
+    return {row.id: tuple(row.access) for row in conn.execute(query)}
+
+
+def count_fates(conn: Connection) -> dict[Fate, int]:
+    """How many documents met each fate, deleted ones left out."""
+    query = select(documents.c.fate, func.count()).where(documents.c.deleted_at.is_(None))
+    return dict(iter(conn.execute(query.group_by(documents.c.fate))))
+
+
+def _earlier(ids: list[str]) -> Any:
+    columns = [documents.c[name] for name in ("id", "revision", "access_changed", *_CONTENT)]
+    return select(*columns).where(documents.c.id.in_(ids))
+
+
+def _document_row(
+    document: StagedDocument, its_passages: Sequence[Passage], earlier: AnyRow | None
+) -> dict[str, Any]:
+    row = {each.name: getattr(document, each.name) for each in fields(document)}
+    row["access"] = list(document.access)
+    row["num_passages"] = len(its_passages)
+    row["passages_hash"] = _hash(its_passages)
+    row["revision"], row["access_changed"] = 1, False
+    if earlier is not None:
+        changed = any(row[name] != getattr(earlier, name) for name in _CONTENT)
+        row["revision"] = earlier.revision + changed
+        row["access_changed"] = earlier.access_changed or row["access"] != earlier.access
+    return row
+
+
+def _passage_row(passage: Passage) -> dict[str, Any]:
+    return {
+        "id": passage.id,
+        "document": passage.document,
+        "position": passage.position,
+        "title": passage.title,
+        "headings": passage.headings,
+        "text": passage.text,
+        "language": passage.language,
+    }
+
+
+def _hash(its_passages: Sequence[Passage]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for each in its_passages:
+        content = (each.id, each.position, each.title, each.headings, each.text, each.language)
+        digest.update(json.dumps(content).encode())
+    return digest.hexdigest()
+
+
+def _passages_of(conn: Connection, group: list[AnyRow]) -> Iterator[Passage]:
+    owners = {row.id: (place, row) for place, row in enumerate(group)}
+    query = select(passages).where(passages.c.document.in_(list(owners)))
+    rows = conn.execute(query).all()
+    for row in sorted(rows, key=lambda row: (owners[row.document][0], row.position)):
+        owner = owners[row.document][1]
+        yield Passage(
+            id=row.id,
+            document=row.document,
+            title=row.title,
+            headings=tuple(row.headings),
+            text=row.text,
+            language=row.language,
+            position=row.position,
+            path=owner.path,
+            access=tuple(owner.access),
+        )
+
+
+def _groups_of_passages(rows: Iterable[AnyRow], batch: int) -> Iterator[list[AnyRow]]:
+    """Documents in groups that have about `batch` passages together."""
+    group: list[AnyRow] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += row.num_passages
+        if size >= batch or len(group) == _MAX_IDS:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group

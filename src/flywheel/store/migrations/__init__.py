@@ -1,0 +1,1 @@
+"""Append-only: a released migration never changes, and never imports `tables.py`, which does."""

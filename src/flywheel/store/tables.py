@@ -1,0 +1,125 @@
+"""The schema as it is now. How it came to be stands in `migrations/`, and a test compares them.
+
+`SCHEMA` names the newest migration; whoever adds one changes it too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+SCHEMA = "0001"
+
+metadata = MetaData()
+
+
+class SafeText(TypeDecorator[str]):
+    """Text of any origin. What UTF-8 or PostgreSQL cannot hold is written as `\\x00`, `\\udce9`.
+
+    Such characters come from file names in another encoding and from hostile questions; one of
+    them must not fail the hundred rows around it. Ordered by code point in both databases.
+    """
+
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        encoded: bytes = value.encode("utf-8", "backslashreplace")
+        return encoded.replace(b"\x00", b"\\x00").decode()
+
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column("source", SafeText, nullable=False),
+    Column("path", SafeText, nullable=False),
+    Column("title", SafeText, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("date", Text, nullable=False),
+    Column("modified", Double, nullable=False),
+    Column("access", JSON, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("fate", Text, nullable=False),
+    Column("reason", SafeText, nullable=False),
+    Column("other", SafeText, nullable=False),
+    Column("num_passages", Integer, nullable=False),
+    Column("quality", JSON, nullable=False),
+    Column("findings", JSON, nullable=False),
+    Column("text_hash", Text, nullable=False),
+    Column("num_shingles", Integer, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("added_at", Text, nullable=False),
+    Column("deleted_at", Text),
+    Column("revision", Integer, nullable=False),
+    Column("passages_hash", Text, nullable=False),
+    # Once true always true: any older index may still hold the labels from before.
+    Column("access_changed", Boolean, nullable=False),
+)
+
+passages = Table(
+    "passages",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column(
+        "document",
+        SafeText,
+        ForeignKey("documents.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("position", Integer, nullable=False),
+    Column("title", SafeText, nullable=False),
+    Column("headings", JSON, nullable=False),
+    Column("text", SafeText, nullable=False),
+    Column("language", Text, nullable=False),
+)
+
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column("at", Text, nullable=False, index=True),
+    Column("user", SafeText, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("question", SafeText, nullable=False),
+    Column("candidates", JSON, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("created_at", Text, nullable=False),
+    Column("parent", Integer, ForeignKey("versions.number")),
+    Column("bundle", JSON, nullable=False),
+    Column("bundle_hash", Text, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reasons", JSON, nullable=False),
+)
+
+state = Table(
+    "state",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
+)

@@ -1,0 +1,75 @@
+"""Interactions, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flywheel.records import Answer, Citation, Interaction, Passage
+from flywheel.store import interactions
+from flywheel.store.database import Database
+
+PASSAGE = Passage(
+    id="p1",
+    document="d1",
+    title="车门",
+    headings=("儿童锁",),
+    text="拨动儿童锁。",
+    language="zh-hans",
+    position=3,
+    access=("staff", "public"),
+)
+CITATION = Citation(
+    document="d1",
+    title="车门",
+    headings=("儿童锁",),
+    passage="p1",
+    quote="拨动",
+    start=0,
+    end=2,
+)
+ANSWER = Answer(
+    question="儿童锁在哪里？",
+    answer="拨动",
+    draft="拨动",
+    kind="answer",
+    confidence=0.1 + 0.2,
+    citations=(CITATION,),
+    passages=(PASSAGE,),
+    timings_ms={"search": 3.5},
+)
+
+
+def make_interaction(id: str, at: str = "2026-01-01T00:00:00Z") -> Interaction:
+    second = replace(ANSWER, kind="ask_back", choices=("左", "右"), citations=())
+    return Interaction(
+        id=id,
+        question="儿童锁在哪里？",
+        candidates=(ANSWER, second),
+        version=2,
+        user="u1",
+        at=at,
+    )
+
+
+def test_interaction_comes_back_with_all_candidates(database: Database) -> None:
+    interaction = make_interaction("i1")
+    database.write(lambda conn: interactions.put(conn, interaction))
+    with database.read() as conn:
+        assert interactions.get(conn, "i1") == interaction
+        assert interactions.get(conn, "i2") is None
+
+
+def test_recent_interactions_come_newest_first(database: Database) -> None:
+    made = [make_interaction(f"i{day}", f"2026-01-0{day}T00:00:00Z") for day in (2, 3, 1)]
+    database.write(lambda conn: [interactions.put(conn, each) for each in made])
+    with database.read() as conn:
+        assert [each.id for each in interactions.recent(conn, 2)] == ["i3", "i2"]
+
+
+def test_question_with_a_null_character_is_kept(database: Database) -> None:
+    hostile = replace(make_interaction("i1"), question="a\x00b", user="x\x00")
+    database.write(lambda conn: interactions.put(conn, hostile))
+    with database.read() as conn:
+        found = interactions.get(conn, "i1")
+    assert found is not None
+    assert found.question == "a\\x00b"
