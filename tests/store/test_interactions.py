@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from flywheel.records import Answer, Citation, Interaction, Passage
 from flywheel.store import interactions
@@ -60,8 +61,9 @@ def test_interaction_comes_back_with_all_candidates(database: Database) -> None:
 
 
 def test_recent_interactions_come_newest_first(database: Database) -> None:
-    made = [make_interaction(f"i{day}", f"2026-01-0{day}T00:00:00Z") for day in (2, 3, 1)]
-    database.write(lambda conn: [interactions.put(conn, each) for each in made])
+    for day in (2, 3, 1):
+        interaction = make_interaction(f"i{day}", f"2026-01-0{day}T00:00:00Z")
+        database.write(partial(interactions.put, interaction=interaction))
     with database.read() as conn:
         assert [each.id for each in interactions.recent(conn, 2)] == ["i3", "i2"]
 

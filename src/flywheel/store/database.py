@@ -76,7 +76,8 @@ class Database:
         it should be quick, and must not call `write` itself.
 
         Raises:
-            StoreError: the disk is full, or the database is locked or gone; nothing is written.
+            StoreError: the disk is full, or the database is locked or gone. Nothing is written,
+                unless a server went away in the moment of the commit.
         """
         self._check_process()
         return self._writer.write(function)

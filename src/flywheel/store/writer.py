@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, NestedTransaction
 from sqlalchemy.exc import DBAPIError
 
 from flywheel.errors import StoreError
@@ -115,11 +115,17 @@ def _attempt(connection: Connection, function: Callable[[Connection], Any]) -> _
     try:
         value = function(connection)
     except BaseException as error:
-        try:
-            savepoint.rollback()
-        except DBAPIError:
-            # A full disk, or a lost connection, ends the whole transaction.
-            raise error from None
+        if not _undo(connection, savepoint):
+            raise
         return _Outcome(error=error)
     savepoint.commit()
     return _Outcome(value=value)
+
+
+def _undo(connection: Connection, savepoint: NestedTransaction) -> bool:
+    """Whether the group can go on: a full disk or a lost connection ends its transaction."""
+    try:
+        savepoint.rollback()
+    except DBAPIError:
+        return False
+    return not connection.invalidated

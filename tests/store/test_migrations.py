@@ -1,0 +1,107 @@
+"""Migrations: from blank, and from every earlier schema with rows in it."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from flywheel.errors import WorkspaceError
+from flywheel.store import documents, interactions, schema, versions
+from flywheel.store.database import Database
+from flywheel.store.engines import parse_url, writing_engine
+from flywheel.store.tables import SCHEMA, metadata
+
+ROWS = {
+    "0001": [
+        """INSERT INTO documents VALUES ('d1', '/handbook', 'doors.md', '车门', 'zh-hans', '2025',
+        1.5, '["staff"]', 10, 'aa', 'kept', '', '', 1, '{"lines": 2.0}', '{"email": 1}', 'bb', 3,
+        '', '2026-01-01T00:00:00Z', NULL, 4, 'cc', TRUE)""",
+        """INSERT INTO passages
+        VALUES ('p1', 'd1', 0, '车门', '["儿童锁"]', '拨动。', 'zh-hans')""",
+        """INSERT INTO interactions VALUES ('i1', '2026-01-01T00:00:00Z', 'u', 1, '?', '[]')""",
+        """INSERT INTO versions VALUES (1, '2026-01-01T00:00:00Z', NULL, '{"index": "x"}', 'dd',
+        '{"mrr": {"value": 0.5, "low": 0.4, "high": 0.6, "count": 9}}', 'promoted', '["first"]')""",
+        """INSERT INTO state VALUES ('champion', '1')""",
+    ],
+}
+"""Rows of every schema there has been, as its own release would have written them."""
+
+
+def make_earlier(url: str, revision: str) -> None:
+    """A database as the release with that schema left it."""
+    Database.open(url).close() if revision == SCHEMA else upgrade_to(url, revision)
+    engine = writing_engine(parse_url(url), 5)
+    with engine.begin() as conn:
+        for row in ROWS[revision]:
+            conn.execute(text(row.replace(":", r"\:")))
+    engine.dispose()
+
+
+def upgrade_to(url: str, revision: str) -> None:
+    engine = writing_engine(parse_url(url), 5, foreign_keys=False)
+    with engine.begin() as conn:
+        schema.upgrade(conn, revision)
+    engine.dispose()
+
+
+def revisions() -> list[str]:
+    scripts = ScriptDirectory.from_config(schema.alembic_config()).walk_revisions()
+    return sorted(script.revision for script in scripts)
+
+
+def differences(conn: Connection) -> list[object]:
+    options = {"version_table": schema.VERSION_TABLE, "compare_type": True}
+    return list(compare_metadata(MigrationContext.configure(conn, opts=options), metadata))
+
+
+def test_every_schema_has_its_rows_here_and_the_newest_is_named() -> None:
+    assert revisions() == sorted(ROWS)
+    assert revisions()[-1] == SCHEMA
+
+
+def test_migrations_from_blank_give_the_tables(database: Database) -> None:
+    with database.read() as conn:
+        assert differences(conn) == []
+
+
+@pytest.mark.parametrize("revision", sorted(ROWS))
+def test_rows_of_every_schema_are_read_by_this_release(url: str, revision: str) -> None:
+    make_earlier(url, revision)
+    with Database.open(url) as database, database.read() as conn:
+        [passage] = documents.iterate_passages(conn)
+        [document] = documents.list_documents(conn)
+        [interaction] = interactions.recent(conn)
+        champion = versions.champion(conn)
+        assert differences(conn) == []
+    assert (passage.text, passage.path, passage.access) == ("拨动。", "doors.md", ("staff",))
+    assert (document.title, document.revision) == ("车门", 4)
+    assert interaction.question == "?"
+    assert champion is not None
+    assert champion.metrics["mrr"].count == 9
+
+
+def test_newer_schema_is_refused_and_left_alone(url: str) -> None:
+    Database.open(url).close()
+    engine = writing_engine(parse_url(url), 5)
+    with engine.begin() as conn:
+        conn.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(WorkspaceError, match="upgrade flywheel"):
+        Database.open(url)
+    with engine.begin() as conn:
+        assert conn.scalar(text(f"SELECT version_num FROM {schema.VERSION_TABLE}")) == "9999"
+    engine.dispose()
+
+
+def test_failing_migration_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("alembic.runtime.migration.HeadMaintainer.update_to_step", fail)
+    with pytest.raises(ZeroDivisionError):
+        Database.open(url)
+    monkeypatch.undo()
+    with Database.open(url) as database, database.read() as conn:
+        assert differences(conn) == []
