@@ -1,0 +1,162 @@
+"""Answer, ask back, or abstain, by calibrated confidence.
+
+Two probabilities are estimated from what the search gave: that the first citation hits the right
+evidence, and that one of the three best readings does. With a wrong answer costing `wrong_cost`
+times what a right one is worth, answering pays from p = cost / (1 + cost). Below it the
+assistant asks back where one of several readings would reach that mark, and abstains elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from flywheel.records import Hit, Kind, StageSettings
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.index import searched_text
+from flywheel.search.terms import has_han, term_ids
+
+NUM_READINGS = 3
+FEATURES = (
+    "coverage",
+    "coverage_of_three",
+    "margin",
+    "strength",
+    "unknown",
+    "heading",
+    "asked_heading",
+    "length",
+    "chinese",
+)
+
+
+class DecideSettings(StageSettings):
+    """When the assistant speaks."""
+
+    wrong_cost: float = Field(default=1.0, ge=0, le=100)
+    """How many right answers one wrong answer outweighs. 0 answers always; 3 is careful."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logistic:
+    """A logistic model over FEATURES, standardised."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+
+    def probability(self, features: Sequence[float]) -> float:
+        """P(hit), within (0, 1)."""
+        x = (np.asarray(features) - np.asarray(self.mean)) / np.asarray(self.scale)
+        z = float(x @ np.asarray(self.weights)) + self.intercept
+        return float(1 / (1 + np.exp(-np.clip(z, -30, 30))))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """What a version knows about its own confidence."""
+
+    first: Logistic
+    """Of the first citation hitting the right evidence."""
+    any_reading: Logistic
+    """Of one of the three best readings hitting it."""
+    num_questions: int
+    """How many questions it was fitted on; 0 for the built-in one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What to do with a draft, and why."""
+
+    kind: Kind
+    confidence: float
+    choices: tuple[str, ...] = ()
+
+
+def readings(hits: Sequence[Hit]) -> list[Hit]:
+    """The best hit under each heading, best first: what the question may be about."""
+    best: dict[tuple[str, ...], Hit] = {}
+    for hit in hits[:10]:
+        best.setdefault((hit.passage.title, *hit.passage.headings), hit)
+    return list(best.values())[:NUM_READINGS]
+
+
+def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tuple[float, ...]:
+    """What the search tells about its own success, in the order of FEATURES.
+
+    coverage: share of the question's term weight that the best passage holds, and that the three
+    best readings hold together; margin: how far the best reading is ahead of the next, relative;
+    strength: score per unit of question weight; unknown: share of the weight on terms that no
+    passage holds; heading: share of the heading's weight that the question holds; asked_heading:
+    share of the question's weight that title and headings hold; length: ln of the question's
+    number of terms.
+    """
+    terms = term_ids(question)
+    weights = frequencies.idf(terms)
+    total = float(weights.sum()) or 1.0
+    best = readings(hits)
+    held = [np.isin(terms, term_ids(searched_text(hit.passage))) for hit in best]
+    together = np.logical_or.reduce(held)
+    names = term_ids(" ".join((best[0].passage.title, *best[0].passage.headings)))
+    name_weights = frequencies.idf(names)
+    second = best[1].score if len(best) > 1 else 0.0
+    top = best[0].score or 1e-9
+    return (
+        float(weights[held[0]].sum()) / total,
+        float(weights[together].sum()) / total,
+        (top - second) / top,
+        top / total,
+        float(weights[~frequencies.known(terms)].sum()) / total,
+        float(name_weights[np.isin(names, terms)].sum()) / (float(name_weights.sum()) or 1.0),
+        float(weights[np.isin(terms, names)].sum()) / total,
+        float(np.log1p(len(terms))),
+        float(has_han(question)),
+    )
+
+
+def decide(
+    question: str,
+    hits: Sequence[Hit],
+    frequencies: Frequencies,
+    calibration: Calibration,
+    settings: DecideSettings,
+) -> Decision:
+    """Whether to give the draft made from these hits."""
+    if not hits:
+        return Decision(kind="abstain", confidence=0.0)
+    values = features(question, hits, frequencies)
+    confidence = calibration.first.probability(values)
+    threshold = settings.wrong_cost / (1 + settings.wrong_cost)
+    if confidence >= threshold:
+        return Decision(kind="answer", confidence=confidence)
+    choices = tuple(dict.fromkeys(reading_name(hit) for hit in readings(hits)))
+    if len(choices) > 1 and calibration.any_reading.probability(values) >= threshold:
+        return Decision(kind="ask_back", confidence=confidence, choices=choices)
+    return Decision(kind="abstain", confidence=confidence)
+
+
+def reading_name(hit: Hit) -> str:
+    """A reading as a choice to offer: `Title › Heading`."""
+    return " › ".join((hit.passage.title, *hit.passage.headings[-1:]))
+
+
+BUILT_IN = Calibration(
+    first=Logistic(
+        mean=(0.5,) * len(FEATURES),
+        scale=(1.0,) * len(FEATURES),
+        weights=(6.0, 0.0, 1.0, 0.0, -2.0, 0.5, 0.5, 0.0, 0.0),
+        intercept=-0.5,
+    ),
+    any_reading=Logistic(
+        mean=(0.5,) * len(FEATURES),
+        scale=(1.0,) * len(FEATURES),
+        weights=(0.0, 6.0, 0.0, 0.0, -2.0, 0.5, 0.5, 0.0, 0.0),
+        intercept=0.0,
+    ),
+    num_questions=0,
+)
+"""For workspaces with too few passages to make questions from: leans on coverage alone."""

@@ -1,0 +1,59 @@
+"""How many passages hold a term: the weights behind sentence choice and confidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flywheel.search.terms import NUM_BUCKETS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from flywheel.search.terms import TermIds
+
+
+class Frequencies:
+    """Document frequencies of hashed terms over one index.
+
+    Two terms that share a bucket look more frequent than they are; with fewer distinct terms
+    than buckets that moves a weight by little, and never upwards.
+    """
+
+    def __init__(self, counts: npt.NDArray[np.uint32], num_passages: int) -> None:
+        self._counts = counts
+        self.num_passages = num_passages
+
+    @classmethod
+    def empty(cls) -> Frequencies:
+        """For counting from the start, with `add`."""
+        return cls(np.zeros(NUM_BUCKETS, dtype=np.uint32), 0)
+
+    def add(self, terms: TermIds) -> None:
+        """Counts one passage's distinct terms."""
+        self._counts[terms] += 1
+        self.num_passages += 1
+
+    def idf(self, terms: TermIds) -> npt.NDArray[np.float64]:
+        """Robertson's weight, ln(1 + (N - n + 0.5) / (n + 0.5)), for each term; above 0."""
+        n = self._counts[terms].astype(np.float64)
+        return np.log1p((max(self.num_passages, 1) - n + 0.5).clip(0.5) / (n + 0.5))
+
+    def known(self, terms: TermIds) -> npt.NDArray[np.bool_]:
+        """Which of the terms occur in any passage."""
+        return self._counts[terms] > 0
+
+    def save(self, folder: Path) -> None:
+        """Writes the counts beside the index."""
+        np.save(folder / "frequencies.npy", self._counts, allow_pickle=False)
+        (folder / "frequencies.json").write_text(json.dumps({"num_passages": self.num_passages}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Frequencies:
+        """Maps the counts that `save` wrote; nothing is read until it is asked for."""
+        counts = np.load(folder / "frequencies.npy", mmap_mode="r", allow_pickle=False)
+        about = json.loads((folder / "frequencies.json").read_text())
+        return cls(counts, int(about["num_passages"]))

@@ -1,0 +1,221 @@
+"""One index: full text over title, headings and text, and vectors where a model is named.
+
+Immutable once built: a new set of passages is a new index, so that a version answers the same
+for ever. What must act at once (deleted documents, changed access) is a filter of each query.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flywheel.records import PUBLIC, Hit, Passage
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.terms import fold, grams, has_han, term_ids
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+# Lance's own log speaks of folders that it creates; a user has no use for it.
+os.environ.setdefault("LANCE_LOG", "error")
+
+CODE_VERSION = 1
+"""Part of an index's content hash: raise it when the same passages would be indexed otherwise."""
+
+BATCH = 2_000
+TABLE = "passages"
+VECTOR_INDEX_FROM = 20_000
+"""Passages from which a vector index pays; below it an exact scan is as quick."""
+
+
+class Embedder(Protocol):
+    """What the index needs of an embedding model (search/embed.py)."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def embed(self, texts: Sequence[str], kind: str) -> npt.NDArray[Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """Who asks: what may be seen, enforced inside the query."""
+
+    access: tuple[str, ...] = (PUBLIC,)
+    hidden: tuple[str, ...] = ()
+    """Documents that must not show: deleted, or no longer readable by this reader."""
+    widened: tuple[str, ...] = ()
+    """Documents that this reader may read although the index was built before that."""
+
+    def condition(self) -> str:
+        """The filter as SQL."""
+        readable = f"array_has_any(access, [{_quoted(self.access)}])"
+        if self.widened:
+            readable = f"({readable} OR document IN ({_quoted(self.widened)}))"
+        if self.hidden:
+            readable += f" AND document NOT IN ({_quoted(self.hidden)})"
+        return readable
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def searched_text(passage: Passage) -> str:
+    """What a passage is found by: its title, headings and text, folded."""
+    return fold("\n".join((passage.title, *passage.headings, passage.text)))
+
+
+def build_index(
+    folder: Path, passages: Iterable[Passage], embedder: Embedder | None = None
+) -> Frequencies:
+    """Writes the index of the passages into an empty folder, streaming.
+
+    Returns:
+        The passages' term frequencies, as saved beside the table.
+    """
+    import lancedb
+    from lancedb.index import FTS
+
+    frequencies = Frequencies.empty()
+    schema = _schema(embedder.dimensions if embedder else None)
+    batches = _record_batches(passages, schema, embedder, frequencies)
+    table = lancedb.connect(folder).create_table(TABLE, data=batches, schema=schema)
+    table.create_index("body", config=FTS(base_tokenizer="icu", remove_stop_words=True))
+    table.create_index(
+        "grams", config=FTS(base_tokenizer="whitespace", stem=False, remove_stop_words=False)
+    )
+    if embedder and frequencies.num_passages >= VECTOR_INDEX_FROM:
+        from lancedb.index import HnswSq
+
+        table.create_index("vector", config=HnswSq(distance_type="dot"))
+    frequencies.save(folder)
+    return frequencies
+
+
+def _schema(dimensions: int | None) -> pa.Schema:
+    import pyarrow as pa
+
+    strings = pa.list_(pa.string())
+    fields = [
+        ("id", pa.string()),
+        ("document", pa.string()),
+        ("title", pa.string()),
+        ("headings", strings),
+        ("text", pa.string()),
+        ("language", pa.string()),
+        ("position", pa.int32()),
+        ("path", pa.string()),
+        ("access", strings),
+        ("body", pa.string()),
+        ("grams", pa.string()),
+    ]
+    if dimensions:
+        fields.append(("vector", pa.list_(pa.float32(), dimensions)))
+    return pa.schema(fields)
+
+
+def _record_batches(
+    passages: Iterable[Passage],
+    schema: pa.Schema,
+    embedder: Embedder | None,
+    frequencies: Frequencies,
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    stream = iter(passages)
+    while batch := list(islice(stream, BATCH)):
+        rows = [_row(passage) for passage in batch]
+        for row in rows:
+            frequencies.add(term_ids(row["body"]))
+        if embedder:
+            vectors = embedder.embed([row["body"] for row in rows], "passage")
+            for row, vector in zip(rows, vectors, strict=True):
+                row["vector"] = vector
+        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def _row(passage: Passage) -> dict[str, Any]:
+    body = searched_text(passage)
+    return {
+        "id": passage.id,
+        "document": passage.document,
+        "title": passage.title,
+        "headings": list(passage.headings),
+        "text": passage.text,
+        "language": passage.language,
+        "position": passage.position,
+        "path": passage.path,
+        "access": list(passage.access),
+        "body": body,
+        "grams": grams(body),
+    }
+
+
+_COLUMNS = ["id", "document", "title", "headings", "text", "language", "position", "path", "access"]
+
+
+class PassageIndex:
+    """An index opened for searching; cheap to open, safe to share between threads."""
+
+    def __init__(self, folder: Path, embedder: Embedder | None = None) -> None:
+        import lancedb
+
+        self._table = lancedb.connect(folder).open_table(TABLE)
+        self._embedder = embedder if embedder and "vector" in self._table.schema.names else None
+        self.frequencies = Frequencies.load(folder)
+
+    def search(self, question: str, reader: Reader, limit: int = 100) -> list[Hit]:
+        """The passages that match, with a score for each field, in no particular order.
+
+        Args:
+            limit: how many to take from each field.
+        """
+        from lancedb.query import MatchQuery
+
+        folded = fold(question)
+        fields = [("words", MatchQuery(folded, "body"))]
+        if has_han(folded):
+            fields.append(("characters", MatchQuery(grams(folded), "grams")))
+        found: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
+        for name, query in fields:
+            builder = self._table.search(query).where(reader.condition(), prefilter=True)
+            rows = builder.select([*_COLUMNS, "_score"]).limit(limit).to_arrow().to_pylist()
+            for row in rows:
+                found.setdefault(row["id"], (row, {}))[1][name] = row["_score"]
+        if self._embedder:
+            for row in self._nearest(question, reader, limit):
+                found.setdefault(row["id"], (row, {}))[1]["similarity"] = 1 - row["_distance"]
+        return [_hit(row, features) for row, features in found.values()]
+
+    def _nearest(self, question: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
+        assert self._embedder is not None
+        vector = self._embedder.embed([question], "question")[0]
+        builder = self._table.search(vector, vector_column_name="vector").distance_type("dot")
+        builder = builder.where(reader.condition(), prefilter=True).refine_factor(5)
+        rows: list[dict[str, Any]] = (
+            builder.select([*_COLUMNS, "_distance"]).limit(limit).to_arrow().to_pylist()
+        )
+        return rows
+
+    def passages(self) -> Iterator[Passage]:
+        """Every passage, in batches from the disk."""
+        for batch in self._table.to_lance().to_batches(columns=_COLUMNS, batch_size=BATCH):
+            for row in batch.to_pylist():
+                yield _passage(row)
+
+
+def _hit(row: dict[str, Any], features: dict[str, float]) -> Hit:
+    return Hit(passage=_passage(row), score=sum(features.values()), features=features)
+
+
+def _passage(row: dict[str, Any]) -> Passage:
+    values = {name: row[name] for name in _COLUMNS}
+    values["headings"] = tuple(values["headings"])
+    values["access"] = tuple(values["access"])
+    return Passage(**values)

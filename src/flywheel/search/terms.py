@@ -1,0 +1,88 @@
+"""Text → the terms by which it is found, weighed and compared; English and Chinese alike.
+
+Three granularities, each measured to add to the others on Chinese questions: words (segmented by
+the index's `icu` tokenizer), Han characters and Han character pairs (`grams`). Folding is for
+matching only: what is quoted is always the documents' own text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    TermIds = npt.NDArray[np.int64]
+
+HAN_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿]+")
+LATIN_WORD = re.compile(r"[^\W_㐀-䶿一-鿿豈-﫿]+")
+
+NUM_BUCKETS = 1 << 21
+"""Terms are counted by hash: 2 million buckets of 4 bytes bound the memory for any corpus."""
+
+
+class _Stemmer(Protocol):
+    def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
+
+
+@cache
+def _english_stemmer() -> _Stemmer:
+    import snowballstemmer
+
+    stemmer: _Stemmer = snowballstemmer.stemmer("english")
+    return stemmer
+
+
+@lru_cache(maxsize=100_000)
+def _stem(word: str) -> str:
+    return _english_stemmer().stemWord(word)
+
+
+@cache
+def _simplifier() -> object:
+    import opencc
+
+    return opencc.OpenCC("t2s")
+
+
+def fold(text: str) -> str:
+    """NFKC, lower case, traditional characters as simplified: what two spellings share."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    if HAN_RUN.search(folded):
+        folded = str(_simplifier().convert(folded))  # type: ignore[attr-defined]
+    return folded
+
+
+def grams(folded: str) -> str:
+    """Han characters and pairs of neighbours, space-separated: a field that Lance can search."""
+    tokens: list[str] = []
+    for run in HAN_RUN.findall(folded):
+        tokens.extend(run)
+        tokens.extend(run[i : i + 2] for i in range(len(run) - 1))
+    return " ".join(tokens)
+
+
+def has_han(text: str) -> bool:
+    """Whether the text holds a Chinese character."""
+    return HAN_RUN.search(text) is not None
+
+
+def term_ids(text: str) -> TermIds:
+    """The distinct terms of a text, hashed: stems, numbers, Han characters and pairs; sorted."""
+    folded = fold(text)
+    ids = [_bucket(_stem(word)) for word in LATIN_WORD.findall(folded)]
+    for run in HAN_RUN.findall(folded):
+        points = np.frombuffer(run.encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
+        ids.extend((points * 2_654_435_761 % NUM_BUCKETS).tolist())
+        ids.extend(((points[:-1] * 40_503 + points[1:]) * 2_246_822_519 % NUM_BUCKETS).tolist())
+    return np.unique(np.array(ids, dtype=np.int64))
+
+
+def _bucket(word: str) -> int:
+    return zlib.crc32(word.encode()) % NUM_BUCKETS
