@@ -56,7 +56,6 @@ _FEWEST_CHARS_OF_A_SCRIPT = 40
 
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{64,}")
 _FEWEST_KINDS_OF_CHARS_IN_DATA = 12
-"""Below, a long token is a drawn line such as `-----`."""
 # UTF-8 that was read as Latin-1 or Windows-1252, and what GBK makes of replacement characters.
 _MOJIBAKE = re.compile(
     "[\u00c2-\u00f4][\u00a0-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]{1,3}"
@@ -146,9 +145,15 @@ def _class_of(char: str) -> str:
 
 def _num_encoded(text: str) -> int:
     """Characters of encoded data, such as base64, and of wrongly decoded text."""
-    tokens = _LONG_TOKEN.findall(text)
-    data = sum(len(token) for token in tokens if len(set(token)) > _FEWEST_KINDS_OF_CHARS_IN_DATA)
+    data = sum(len(token[0]) for token in _LONG_TOKEN.finditer(text) if _is_data(token))
     return data + sum(map(len, _MOJIBAKE.findall(text)))
+
+
+def _is_data(token: re.Match[str]) -> bool:
+    """Whether a long token stands by itself, and is neither a drawn line nor part of a link."""
+    before = token.string[token.start() - 1 : token.start()]
+    stands_alone = before in ("", '"', "'") or not "!" <= before <= "~"
+    return stands_alone and len(set(token[0])) > _FEWEST_KINDS_OF_CHARS_IN_DATA
 
 
 def _num_rare_han(characters: Counter[str]) -> int:
