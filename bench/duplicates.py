@@ -66,7 +66,9 @@ def pairs_of_equal_titles(texts: Iterable[Document]) -> Iterator[Pair]:
 def print_found(
     pairs: list[Pair], prints: dict[str, Fingerprint], verdicts: dict[str, Verdict]
 ) -> None:
-    print("similarity    pairs  merged  other title  kept apart  largest error of the estimate")
+    print(
+        "similarity    pairs  merged  other title  kept apart  largest difference to the estimate"
+    )
     for low, high in zip(BINS, (1.01, *BINS), strict=False):
         rows = [pair for pair in pairs if low <= pair[0] < high]
         outcomes = Counter(outcome(one, two, prints, verdicts) for _, one, two in rows)

@@ -53,6 +53,8 @@ NEAR_DUPLICATE = 0.87
 0.90 it finds 99 %, of 0.88 it finds 78 %, of 0.85 one in ten, of 0.80 none."""
 EDITION = 0.3
 """What editions have in common at least, where a date or a number says which is the later."""
+NAMED_EDITION = 0.1
+"""The same for neighbours in one folder whose titles or file names differ in the date alone."""
 UNDATED_EDITION = 0.5
 """The same where only the files' times or the texts' own words tell them apart."""
 COMPARED_IN_FULL = 2000
@@ -235,9 +237,13 @@ def _resolve_title(group: list[Fingerprint]) -> dict[str, Verdict]:
     return verdicts
 
 
-def _age(each: Fingerprint) -> tuple[str, tuple[int, ...], int]:
-    # Files unpacked together differ by moments that say nothing about their editions.
-    return each.date, _number(each), int(each.modified // 60)
+def _age(each: Fingerprint) -> tuple[str, tuple[int, ...], bool, int]:
+    """What is greatest is newest: date, number, not a copy by its name, minute of the last change.
+
+    Files unpacked together differ by moments, which say nothing about their editions.
+    """
+    is_copy = bool(_COPY.search(PurePosixPath(each.path).stem))
+    return each.date, _number(each), not is_copy, int(each.modified // 60)
 
 
 def _number(each: Fingerprint) -> tuple[int, ...]:
@@ -265,6 +271,11 @@ def _comparisons(
         yield place, [(int(newer[index]), float(values[index])) for index in order]
 
 
+_COPY = re.compile(
+    r"(?:^|[\W_])(?:copy|print\w*|backup|bak|old)(?=$|[\W_\d])|副本|打印|备份|旧版", re.IGNORECASE
+)
+
+
 def _fate(newer: Fingerprint, older: Fingerprint, value: float) -> Fate | None:
     """What the older one of two documents with equal titles becomes because of the newer."""
     later = _is_later(newer, older)
@@ -280,9 +291,11 @@ def _least_in_common(newer: Fingerprint, older: Fingerprint, later: bool) -> flo
     """The similarity from which two documents with equal titles are editions of one another."""
     together = _folder(newer) == _folder(older)
     named = all(named_date(each.title, each.path) or _number(each) for each in (newer, older))
-    if later and named:
-        return 0.0 if together and _is_norm(newer, older) else EDITION
-    if later and together:
+    if later and together and _same_file_name(newer, older):
+        if _is_norm(newer, older):
+            return 0.0
+        return NAMED_EDITION if named else EDITION
+    if later and (together or named):
         return EDITION
     # Two folders may each have their "Installation", and nothing then says that one is outdated.
     return UNDATED_EDITION if later or together else NEAR_DUPLICATE
@@ -313,9 +326,15 @@ _NORM = re.compile(
 )
 
 
+def _same_file_name(newer: Fingerprint, older: Fingerprint) -> bool:
+    """But for dates. The parts of one work may share its title, and then differ in their names."""
+    names = {edition_key(PurePosixPath(each.path).stem) for each in (newer, older)}
+    return len(names) == 1
+
+
 def _is_norm(newer: Fingerprint, older: Fingerprint) -> bool:
-    same_name = newer.title == older.title and newer.language == older.language
-    return same_name and bool(_NORM.search(edition_key(newer.title)))
+    same = newer.title == older.title and newer.language == older.language
+    return same and bool(_NORM.search(edition_key(newer.title)))
 
 
 def _gives_way(fate: Fate, other: Fingerprint, *, nearly: str = "") -> Verdict:

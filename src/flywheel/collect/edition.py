@@ -113,9 +113,9 @@ def _is_date(name: str) -> bool:
     return any(pattern.fullmatch(name) for pattern in (_DATE, _BARE_YEAR))
 
 
-_PREAMBLE = 1500
+_PREAMBLE, _CLOSING = 1500, 400
 _ENACTED = re.compile(r"[^。\n]{0,90}?(?:通过|修订|修正|公布|发布|批准|印发|颁布)")
-_IN_FORCE = re.compile(r"[^。\n]{0,12}(?:施行|实施|生效)")
+_IN_FORCE = re.compile(r"\s*起?\s*(?:正式)?(?:施行|实施|生效|执行)")
 _STARTS = re.compile(r"(?:^|[\n\s(（,，;；]|根据|经|于)$")
 _LABEL = re.compile(
     r"(?:edition|revision|revised|version|updated|issued|published|effective|released|date"
@@ -131,24 +131,32 @@ _REPLACED = re.compile(
 def text_date(text: str) -> str:
     """The latest date of enactment, revision or edition in the first lines, or empty.
 
-    When a statute comes into force counts only where nothing else is said.
+    When a statute came into force counts only where nothing else is said; its last lines tell.
     """
     preamble = unicodedata.normalize("NFKC", text[:_PREAMBLE])
     preamble = re.split(r"\n[#\s]*第[一1]条", preamble, maxsplit=1)[0]
-    found: list[str] = []
-    in_force: list[str] = []
-    for match in _DATE.finditer(preamble):
-        before = preamble[max(0, match.start() - 60) : match.start()]
-        if _REPLACED.search(before):
-            continue
-        if _LABEL.search(before) or _LABEL_AFTER.match(preamble, match.end()):
-            found.append(_iso(match))
-        elif _STARTS.search(before):
-            if _IN_FORCE.match(preamble, match.end()):
-                in_force.append(_iso(match))
-            elif _ENACTED.match(preamble, match.end()):
-                found.append(_iso(match))
-    return max(found or in_force, default="")
+    dates = [(match, _iso(match)) for match in _DATE.finditer(preamble)]
+    edition = [date for match, date in dates if _dates_edition(preamble, match)]
+    return max(edition or _in_force(preamble, text), default="")
+
+
+def _dates_edition(preamble: str, match: re.Match[str]) -> bool:
+    before = preamble[max(0, match.start() - 60) : match.start()]
+    if _REPLACED.search(before) or _IN_FORCE.match(preamble, match.end()):
+        return False
+    if _LABEL.search(before) or _LABEL_AFTER.match(preamble, match.end()):
+        return True
+    return bool(_STARTS.search(before) and _ENACTED.match(preamble, match.end()))
+
+
+def _in_force(preamble: str, text: str) -> list[str]:
+    end = unicodedata.normalize("NFKC", text[-_CLOSING:])
+    return [
+        _iso(match)
+        for place in (preamble, end)
+        for match in _DATE.finditer(place)
+        if _IN_FORCE.match(place, match.end())
+    ]
 
 
 def _normal(name: str) -> str:
