@@ -49,6 +49,8 @@ def decode(data: bytes, hint: str = "") -> str:
             return data.decode(name, errors="replace").removeprefix("\ufeff")
     if wide := _utf16_without_mark(data[:65536]):
         return data.decode(wide, errors="replace")
+    if b"\x1b$" in data[:65536] and (text := _strictly(data, "iso2022_jp")) is not None:
+        return text
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -128,7 +130,7 @@ def _decode_sample(sample: bytes, encoding: str) -> str:
 
 
 def _commonness(character: str, encoding: str) -> float:
-    """1 for a character that such texts are full of, 0.6 for a usual one, below 0 for a rare one."""
+    """1 for what such texts are full of, 0.6 for a usual character, negative for a rare one."""
     if "\u3000" <= character <= "\u3002" or character in "，、；：？！（）《》「」“”‘’…—·":
         return 0.9
     if "\u3041" <= character <= "\u30fc":

@@ -16,12 +16,13 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
+from flywheel.collect.content import Content, no_headings
 from flywheel.collect.pdf_page import HYPHEN, Line, Page, read_page
 from flywheel.collect.table import markdown_table
 from flywheel.errors import ExtractError
 
 if TYPE_CHECKING:
-    import pypdfium2
+    import pypdfium2  # type: ignore[import-untyped]
 
 _MARGIN = 0.09
 """The share of a page's height, above and below, where running headers and footers stand."""
@@ -42,15 +43,7 @@ _ITEM = re.compile(
 _SENTENCE_END = tuple(".!?:;。！？：；…”」』")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PdfText:
-    """`title` is what the file's metadata say, often nonsense."""
-
-    title: str
-    text: str
-
-
-def extract_pdf(data: bytes) -> PdfText:
+def extract_pdf(data: bytes) -> Content:
     """The text of a PDF, shaped like Markdown.
 
     Raises:
@@ -69,7 +62,7 @@ def extract_pdf(data: bytes) -> PdfText:
         document.close()
 
 
-def _extract(document: pypdfium2.PdfDocument) -> PdfText:
+def _extract(document: pypdfium2.PdfDocument) -> Content:
     pages = [_page(document, index) for index in range(len(document))]
     if not any(page.lines for page in pages):
         has_pictures = any(page.is_picture for page in pages)
@@ -77,7 +70,7 @@ def _extract(document: pypdfium2.PdfDocument) -> PdfText:
     layout = _layout(pages, _outline(document))
     text = "\n\n".join(_blocks(pages, layout))
     metadata = document.get_metadata_dict()
-    return PdfText(title=metadata.get("Title", ""), text=_dehyphenated(text))
+    return Content(title=metadata.get("Title", ""), text=_dehyphenated(text))
 
 
 def _page(document: pypdfium2.PdfDocument, index: int) -> Page:
@@ -311,7 +304,7 @@ def _render(group: list[Line], level: int, layout: _Layout) -> str:
     text = group[0].text
     for above, below in pairwise(group):
         text = _glue(text, below.text) if _continues(above, below) else f"{text}\n{below.text}"
-    return text
+    return no_headings(text)
 
 
 def _table(group: list[Line]) -> list[list[str]]:
@@ -340,6 +333,8 @@ def _continues(above: Line, below: Line) -> bool:
         return True
     if _ITEM.match(below.text):
         return False
+    if above.left - below.left > 10 * below.size:
+        return False  # one is set to the right
     if below.left - above.left > 1.2 * below.size and not _ITEM.match(above.text):
         return False  # a first line's indent
     if _is_full(above):
