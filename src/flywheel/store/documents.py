@@ -107,7 +107,7 @@ def put(conn: Connection, document: StagedDocument, its_passages: Sequence[Passa
 
 
 def put_all(conn: Connection, staged: Iterable[tuple[StagedDocument, Sequence[Passage]]]) -> None:
-    """Stages many documents, each once. Ten times as quick as one by one."""
+    """Stages many documents, each once; four times as quick as one by one."""
     for group in _groups(staged, _MAX_IDS):
         ids = [document.id for document, _ in group]
         earlier = {row.id: row for row in conn.execute(_earlier(ids))}

@@ -19,6 +19,9 @@ _POOL: dict[str, Any] = {"pool_size": 8, "max_overflow": 56}
 """A connection for each thread that reads; what is over eight closes after use."""
 
 
+_FORMS = "write sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+
+
 def parse_url(text: str) -> URL:
     """The URL, if it names a database that the store can use.
 
@@ -28,13 +31,10 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError as error:
-        raise SettingsError(f"store.url is no database URL: {text}") from error
+        raise SettingsError(f"store.url is no database URL: {_FORMS}") from error
     in_file = url.drivername == SQLITE and url.database not in (None, "", ":memory:")
     if not in_file and url.drivername != POSTGRESQL:
-        raise SettingsError(
-            "store.url must be sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME, "
-            f"not {url.render_as_string()}"
-        )
+        raise SettingsError(f"store.url names {url.render_as_string()}: {_FORMS}")
     return url
 
 
