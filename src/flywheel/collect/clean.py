@@ -60,8 +60,10 @@ _WEB_LINE = re.compile(
     )\]?(?:\(\#[\w-]*\))?$"""
 )
 _COOKIE_LINE = re.compile(
-    r"(?mi)^(?=[^\n]*(?:accept|agree|consent|reject|decline|learn more|preferences|settings"
-    r"|同意|接受|拒绝|了解更多))[^\n]{0,200}\bcookies?\b[^\n]{0,200}$"
+    r"""(?mix)^(?=[^\n]*(?:accept|agree|consent|reject|decline|preferences|settings|同意|接受|拒绝))
+    (?:we[ ](?:and[ ]our|use|value)|th(?:is|e)[ ](?:web[ ]?)?site|by[ ](?:continuing|using|clicking)
+      |accept|reject|decline|manage|allow|cookie|本(?:网站|站|页面)|我们使用|继续(?:使用|浏览)|接受|拒绝)
+    (?=[^\n]{0,200}cookie|(?<=cookie))[^\n]{0,300}$"""
 )
 # A text that mentions cookies more often is about them, and keeps every line.
 _MOST_COOKIES_IN_A_BANNER = 6

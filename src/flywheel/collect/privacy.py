@@ -135,12 +135,12 @@ def _free(spans: Iterable[Span], taken: list[Finding]) -> Iterator[Span]:
 # Links and addresses
 
 _URL = re.compile(
-    r"(?i)\b(?:https?|ftps?|sftp)://[!#-;=?-Z_a-z~]+|\bwww\.[a-z0-9-]+\.[!#-;=?-Z_a-z~]+"
+    r"(?ai)\b(?:https?|ftps?|sftp)://[!#-;=?-Z_a-z~]+|\bwww\.[a-z0-9-]+\.[!#-;=?-Z_a-z~]+"
 )
 _AT_DOMAIN = re.compile(
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
-_LOCAL_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{0,62}[A-Za-z0-9_+-])?\Z")
+_LOCAL_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._%+-]{0,62}[A-Za-z0-9_+-])?\Z")
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 
 
@@ -177,11 +177,11 @@ _IPV6 = re.compile(
     r"(?<!(?<!:):)(?![0-9A-Za-z_]|:[0-9A-Fa-f:])"
 )
 _NETWORK_WORD = re.compile(
-    r"(?i)\b(?:ip|ipv4|address|host|server|dns|gateway|proxy|ping|router|client|netmask|subnet)\b"
+    r"(?ai)\b(?:ip|ipv4|address|host|server|dns|gateway|proxy|ping|router|client|netmask|subnet)\b"
     r"|地址|网关|服务器|主机|子网"
 )
 _VERSION_BEFORE = re.compile(
-    r"(?i)(?:\b(?:version|ver|release|section|chapter|figure|table|clause|v)\.?"
+    r"(?ai)(?:\b(?:version|ver|release|section|chapter|figure|table|clause|v)\.?"
     r"|§|第|版本|章|节|图|表)[ :：]?$"
 )
 
@@ -236,12 +236,12 @@ _SSN = re.compile(
     r"(?<![0-9A-Za-z])(?<!\d-)(?!000|666|9)\d{3}([ -]?)(?!00)\d{2}\1(?!0000)\d{4}"
     r"(?![0-9A-Za-z]|-\d)"
 )
-_SSN_WORD = re.compile(r"(?i)\bssn\b|social security")
+_SSN_WORD = re.compile(r"(?ai)\bssn\b|social security")
 _CARD = re.compile(
     r"(?<![0-9A-Za-z])(?<!\d[.,-])(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?"
     r"|\d{4}([ -])\d{6}\2\d{4,5})(?![0-9A-Za-z]|[.-]\d)"
 )
-_CARD_WORD = re.compile(r"(?i)\b(?:card|credit|debit|cc|visa|maestro|amex)\b|卡")
+_CARD_WORD = re.compile(r"(?ai)\b(?:card|credit|debit|cc|visa|maestro|amex)\b|卡")
 _CARD_PREFIX = re.compile(
     r"""(?x)
       4\d{15}(?:\d{3})?$                                               # Visa
@@ -346,14 +346,14 @@ _PHONE = re.compile(
     r"(?:(?: ?(?:x|ext\.?|转) ?)\d{1,5})?(?![0-9A-Za-z_%/\\=]|[.,:+*^-]\d| ?[年月日号條条款元万亿])"
 )
 _PHONE_WORD = re.compile(
-    r"(?i)\b(?:phones?|telephone|tel|mobile|cell|fax|call(?:ed|ing)?|dial|hotline|whatsapp|sms"
+    r"(?ai)\b(?:phones?|telephone|tel|mobile|cell|fax|call(?:ed|ing)?|dial|hotline|whatsapp|sms"
     r"|text me|messages to|answering at|reach(?:ed)?|contact)\b"
     r"|\b(?:desk|office|home|work) ?[:：]"
     r"|电话|手机|联系|传真|热线|致电|拨打|来电|短信|電話|手機|聯絡|傳真|撥打"
 )
-_PHONE_WORD_AFTER = re.compile(r"(?i)^[ ,(-]{0,2}(?:phone|mobile|cell|fax|office|desk|home)\b")
+_PHONE_WORD_AFTER = re.compile(r"(?ai)^[ ,(-]{0,2}(?:phone|mobile|cell|fax|office|desk|home)\b")
 _OTHER_NUMBER_WORD = re.compile(
-    r"(?i)(?:\b(?:isbn|issn|bugs?|no|nr|number|id|version|serial|order|invoice|account|code|rfc|doi)"
+    r"(?ai)(?:\b(?:isbn|issn|bugs?|no|nr|number|id|version|serial|order|invoice|account|code|rfc|doi)"
     r"|编号|证号|案号|账号|帐号|卡号|订单号?|版本|序列号|文号)[.:： #(-]*$"
 )
 _DATE_OR_YEARS = re.compile(
