@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from flywheel.evaluate import metrics
 from flywheel.evaluate.metrics import Row
-from flywheel.records import Answer, ExamQuestion
+from flywheel.records import Answer, ExamQuestion, Passage
 
-from .conftest import MakeAnswer, MakePassage
+MakeAnswer = Callable[..., Answer]
+MakePassage = Callable[..., Passage]
 
 EVIDENCE = "Turn the rotary switch on the inner edge of the rear door with the key blade."
 OTHER = "The luggage compartment holds four hundred and ten litres with the seats up."

@@ -89,8 +89,8 @@ def make_unanswerable(passages: Iterable[Passage], count: int, seed: int) -> lis
     """At most `count` questions that the passages do not answer, in the passages' languages.
 
     At most half are about something else altogether: their key word occurs in no passage at
-    all. The rest are near misses: telling words of two passages in one question, which no
-    sampled passage holds together.
+    all. The rest are near misses: telling words of two passages in one question; no sampled
+    passage holds the most telling word of both.
     """
     absent = dict((*_EN_ELSEWHERE, *_ZH_ELSEWHERE))
     size = max(MIN_SAMPLE, PASSAGES_PER_QUESTION * count)

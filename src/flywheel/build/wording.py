@@ -139,7 +139,8 @@ class Vocabulary:
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._places: dict[str, set[int]] = {}
-        self._num_uses = Counter(topic_of(passage) for passage in passages)
+        self._num_passages = Counter((item.document, topic_of(item)) for item in passages)
+        self._num_documents = Counter(topic for _, topic in self._num_passages)
         for place, passage in enumerate(passages):
             language = spoken(passage)
             for word in content_words(passage.text, language) if language else ():
@@ -149,14 +150,18 @@ class Vocabulary:
         """In how many passages the word occurs, as it is written."""
         return len(self._places.get(word, ()))
 
-    def is_unique(self, passage: Passage) -> bool:
-        """Whether no other sampled passage stands under the same heading."""
-        return self._num_uses[topic_of(passage)] <= 1
+    def is_one_passage(self, passage: Passage) -> bool:
+        """Whether the passage alone stands under its heading in its document."""
+        return self._num_passages[passage.document, topic_of(passage)] <= 1
+
+    def is_one_document(self, passage: Passage) -> bool:
+        """Whether no other document has such a heading."""
+        return self._num_documents[topic_of(passage)] <= 1
 
     def meet(self, some: Sequence[str], others: Sequence[str]) -> bool:
-        """Whether a passage holds a word of both."""
-        sides = [[self._places.get(word, set()) for word in side] for side in (some, others)]
-        return not set().union(*sides[0]).isdisjoint(set().union(*sides[1]))
+        """Whether a passage holds the rarest word of both: then it may well answer both."""
+        one, other = (min(words, key=self.frequency) for words in (some, others))
+        return not self._places.get(one, set()).isdisjoint(self._places.get(other, set()))
 
     def rarest(self, text: str, language: Spoken, count: int) -> list[str]:
         """The rarest content words of a text, in the text's order."""
@@ -197,20 +202,22 @@ def definition_wording(passage: Passage, language: Spoken, rng: random.Random) -
 def heading_wording(
     passage: Passage, language: Spoken, vocabulary: Vocabulary, rng: random.Random
 ) -> Wording | None:
-    """The innermost heading as a question, with the title where the heading alone is vague."""
+    """The innermost heading as a question, with the title where other documents share it.
+
+    None for a heading that stands over several passages: a chapter is no question.
+    """
     evidence = lead(passage.text, language)
     heading = topic_of(passage)
     topic = _NUMBERING.sub("", heading).strip(" #*:：")
     if not evidence or not 2 <= len(topic) <= 60 or topic.lower() in _NO_TOPIC:
         return None
-    is_vague = not vocabulary.is_unique(passage)
-    if is_vague and passage.title in ("", heading):
+    if not vocabulary.is_one_passage(passage):
         return None
     if language == "zh":
         question = _ask(_zh_form(topic, rng), passage).format(topic)
     else:
         question = _en_heading(topic, vocabulary, rng)
-    if is_vague:
+    if not vocabulary.is_one_document(passage) and passage.title not in ("", heading):
         question = f"{passage.title}{'：' if language == 'zh' else ': '}{question}"
     return Wording(question=question, evidence=evidence)
 

@@ -178,8 +178,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _problem(error: ValidationError) -> str:
-    """The first thing that is wrong, in the words of the file."""
-    first = error.errors(include_url=False)[0]
+    """What is wrong, in the words of the file; a misspelt key before the key it stands for."""
+    problems = error.errors(include_url=False)
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     key = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
         return f'unknown key "{key}"; {_nearest(key)}'
