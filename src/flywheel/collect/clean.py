@@ -79,12 +79,12 @@ def clean(text: str) -> str:
         _TRAILING_SPACE.sub("", part) if fenced else _clean_prose(part)
         for part, fenced in _parts_by_fence(text)
     )
-    text = _without_running_lines(text)
+    text = _without_cookie_banner(_without_running_lines(text))
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
 
 
 def _normal_characters(text: str) -> str:
-    text = _LINE_END.sub("\n", text)
+    text = _LINE_END.sub("\n", text).replace("\f", "\n\f\n")
     text = _INVISIBLE.sub("", text)
     text = _GLYPH.sub(lambda glyph: unicodedata.normalize("NFKC", glyph[0]), text)
     text = unicodedata.normalize("NFC", text)
@@ -107,9 +107,12 @@ def _clean_prose(text: str) -> str:
     text = _INNER_SPACES.sub(" ", text)
     text = _COMMENT_LINE.sub("", text)
     text = _WEB_LINE.sub("", text)
-    if 0 < text.lower().count("cookie") <= _MOST_COOKIES_IN_A_BANNER:
-        text = _COOKIE_LINE.sub("", text)
     return _PAGE_NUMBER_LINE.sub("\f", text)
+
+
+def _without_cookie_banner(text: str) -> str:
+    is_banner = 0 < text.lower().count("cookie") <= _MOST_COOKIES_IN_A_BANNER
+    return _COOKIE_LINE.sub("", text) if is_banner else text
 
 
 def _without_running_lines(text: str) -> str:
@@ -134,16 +137,22 @@ def _drop_shared_edges(pages: list[str]) -> list[str]:
         key for index, page in enumerate(pages) for key in set(_edge_keys(page, index))
     )
     running = {key for key, count in counts.items() if count >= max(3, len(pages) / 2)}
+    # The first page keeps a header in words, which may be the only place of the title.
+    spared = {key for key in running if _PAGE_NUMBER_MARK not in key}
     kept = []
     for index, page in enumerate(pages):
         first, last = _edge_keys(page, index)
         lines = page.split("\n")
-        if last in running:
+        if last in running - spared:
             lines.pop()
-        if first in running and lines:
+        if first in running - spared and lines:
             lines.pop(0)
+        spared -= {first, last}
         kept.append("\n".join(lines).strip("\n"))
     return kept
+
+
+_PAGE_NUMBER_MARK = "\0"
 
 
 def _edge_keys(page: str, index: int) -> tuple[str, str]:
@@ -158,7 +167,9 @@ def _edge_keys(page: str, index: int) -> tuple[str, str]:
 def _edge_key(line: str, index: int) -> str:
     if not line or line.lstrip().startswith(("#", "|", "```", "~~~")):
         return f"page {index}"
-    return _PAGE_EDGE_NUMBER.sub(lambda number: f"<{int(number[1] or number[2]) - index}>", line)
+    return _PAGE_EDGE_NUMBER.sub(
+        lambda number: f"{_PAGE_NUMBER_MARK}{int(number[1] or number[2]) - index}", line
+    )
 
 
 # Language
