@@ -33,10 +33,10 @@ _DATE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # A year alone may be part of a product's name; it dates an edition only in brackets, beside a
-# word that says so, or set off by a hyphen or underscore at the end.
+# word that says so, or at the end.
 _BARE_YEAR = re.compile(
     rf"\(\s*({_YEAR})(?=\D)|(?<!\d)({_YEAR})\s*(?:版|修[订正]|edition\b|revision\b)"
-    rf"|(?:edition|revision|revised|rev\.)\s*({_YEAR})(?!\d)|(?<=[-_])({_YEAR})$|^({_YEAR})$",
+    rf"|(?:edition|revision|revised|rev\.)\s*({_YEAR})(?!\d)|(?<=[-_\s\u4e00-\u9fff])({_YEAR})$|^({_YEAR})$",
     re.IGNORECASE,
 )
 

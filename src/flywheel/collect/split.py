@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class SplitSettings(StageSettings):
     """How long passages are. Sizes count Chinese characters; any other word counts as three."""
 
-    target_size: int = Field(default=360, ge=30, le=1200)
-    """Paragraphs under one heading are gathered up to this size: 360 Chinese characters, or 120
+    target_size: int = Field(default=750, ge=30, le=1200)
+    """Paragraphs under one heading are gathered up to this size: 750 Chinese characters, or 250
     English words."""
     max_size: int = Field(default=1200, ge=60, le=4000)
     """No passage is longer: 1,200 Chinese characters, or 400 English words. Only an article of a
@@ -170,8 +170,7 @@ def _sections(text: str, title: str) -> Iterator[_Section]:
     first = markers[0].start if markers else len(text)
     yield _Section((), 0, first, False)
     outline = _Outline(title)
-    ends = [marker.start for marker in markers[1:]] + [len(text)]
-    for marker, end in zip(markers, ends, strict=True):
+    for marker, end in _with_ends(markers, len(text)):
         yield _Section(outline.enter(marker), marker.end, end, marker.article)
 
 
@@ -225,10 +224,14 @@ def _markers(text: str) -> list[_Marker]:
     return list(_with_inline_articles(text, markers))
 
 
+def _with_ends(markers: list[_Marker], end: int) -> Iterator[tuple[_Marker, int]]:
+    """Each marker with the place where its section ends."""
+    yield from zip(markers, [*(marker.start for marker in markers[1:]), end], strict=False)
+
+
 def _with_inline_articles(text: str, markers: list[_Marker]) -> Iterator[_Marker]:
     """Adds the articles that a lost line break left in the middle of a long article's line."""
-    ends = [marker.start for marker in markers[1:]] + [len(text)]
-    for marker, end in zip(markers, ends, strict=True):
+    for marker, end in _with_ends(markers, len(text)):
         yield marker
         if not marker.article or end - marker.end < _LONG_ARTICLE:
             continue
@@ -276,7 +279,7 @@ def _english_families(matches: list[re.Match[str]]) -> list[list[re.Match[str]]]
     families: dict[str, list[re.Match[str]]] = {}
     for match in matches:
         if label := match["english"]:
-            families.setdefault(label[:3].casefold(), []).append(match)
+            families.setdefault(label[:3].split()[0].casefold(), []).append(match)
     return list(families.values())
 
 
@@ -498,11 +501,14 @@ def _gather(blocks: list[_Block], settings: SplitSettings) -> Iterator[list[_Blo
     """Neighbouring blocks together up to the target size; a lead-in stays with what it leads to."""
     groups: list[list[_Block]] = []
     for block in blocks:
-        limit = settings.target_size
-        if groups and groups[-1][-1].leads:
-            limit = settings.max_size
-        if groups and not block.opens and _total(groups[-1]) + block.size <= limit:
-            groups[-1].append(block)
+        last = groups[-1] if groups and not block.opens else []
+        if last and _total(last) + block.size <= settings.target_size:
+            last.append(block)
+        elif last and last[-1].leads and last[-1].size + block.size <= settings.max_size:
+            lead_in = last.pop()
+            if not last:
+                groups.pop()
+            groups.append([lead_in, block])
         else:
             groups.append([block])
     return filter(_total, _without_short_tail(groups, settings))
