@@ -178,6 +178,7 @@ PAGES = [(4, "one"), (5, "two"), (6, "three"), (7, "four")]
         ("Wo ist die Kindersicherung?", "other"),
         ("¿Dónde está el seguro para niños?", "other"),
         ("東京タワーはどこですか", "other"),
+        ("佐藤太郎、年齢三十、住所東京", "other"),
         ("한국어 문서입니다", "other"),
         ("Где находится замок?", "other"),
         ("", "other"),

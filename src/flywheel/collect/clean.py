@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flywheel.records import Language
 
@@ -174,7 +174,8 @@ def _edge_key(line: str, index: int) -> str:
 
 # Language
 
-_SAMPLE_CHARS = 1000
+_NUM_SAMPLES = 6
+_SAMPLE_CHARS = 500
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_OR_HANGUL = re.compile("[\u3041-\u30ff\u1100-\u11ff\uac00-\ud7af]")
 _LATIN_WORD = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{2,}")
@@ -192,7 +193,7 @@ _SURE = 0.6
 
 
 def detect_language(text: str) -> Language:
-    """The language of a text, from samples of its beginning, middle and end.
+    """The language of a text, from samples spread over it.
 
     Script decides first; only Latin letters need a statistical model, and only where English
     function words do not settle it. A text without letters is `other`.
@@ -208,7 +209,7 @@ def detect_language(text: str) -> Language:
     if not words or other / words > _DOMINANT:
         return "other"
     if chinese / words > _DOMINANT:
-        return _script_of_chinese(sample)
+        return _script_of_han(sample)
     return _language_of_latin(sample) if latin / words > _DOMINANT else "mixed"
 
 
@@ -219,32 +220,46 @@ def _num_words_of_latin_prose(text: str) -> int:
 
 
 def _sample(text: str) -> str:
-    if len(text) <= 3 * _SAMPLE_CHARS:
+    if len(text) <= _NUM_SAMPLES * _SAMPLE_CHARS:
         return text
-    middle = (len(text) - _SAMPLE_CHARS) // 2
-    parts = text[:_SAMPLE_CHARS], text[middle : middle + _SAMPLE_CHARS], text[-_SAMPLE_CHARS:]
-    return "\n".join(parts)
+    step = (len(text) - _SAMPLE_CHARS) / (_NUM_SAMPLES - 1)
+    starts = [round(number * step) for number in range(_NUM_SAMPLES)]
+    return "\n".join(text[start : start + _SAMPLE_CHARS] for start in starts)
 
 
-def _script_of_chinese(text: str) -> Language:
-    simplified, traditional = _distinguishing_characters()
-    characters = Counter(text)
-    num_simplified = sum(count for char, count in characters.items() if char in simplified)
-    num_traditional = sum(count for char, count in characters.items() if char in traditional)
-    return "zh-hant" if num_traditional > num_simplified else "zh-hans"
+def _script_of_han(text: str) -> Language:
+    """Simplified, traditional, or Japanese that happens to hold no kana (then `other`)."""
+    scripts = _distinguishing_characters()
+    han = Counter(_HAN.findall(text))
+
+    def num_in(script: frozenset[str]) -> int:
+        return sum(count for char, count in han.items() if char in script)
+
+    if num_in(scripts.japanese) > 0.02 * han.total():
+        return "other"
+    is_traditional = num_in(scripts.traditional) > num_in(scripts.simplified)
+    return "zh-hant" if is_traditional else "zh-hans"
+
+
+class _Scripts(NamedTuple):
+    """Han characters that only one of the scripts writes."""
+
+    simplified: frozenset[str]
+    traditional: frozenset[str]
+    japanese: frozenset[str]
 
 
 @lru_cache(maxsize=1)
-def _distinguishing_characters() -> tuple[frozenset[str], frozenset[str]]:
-    """Simplified and traditional characters that the other side does not write.
+def _distinguishing_characters() -> _Scripts:
+    """What the national standards tell: GB 2312 has no traditional forms, Big5 no simplified ones.
 
-    The two national standards tell: GB 2312 has no traditional forms, the frequent plane of
-    Big5 no simplified ones.
+    Of Big5 and JIS X 0208 the frequent plane is enough.
     """
     gb2312 = frozenset(decode_plane("gb2312", range(0xB0, 0xF8)))
     big5 = frozenset(decode_plane("big5", range(0xA4, 0xFA)))
     frequent_big5 = frozenset(decode_plane("big5", range(0xA4, 0xC7)))
-    return gb2312 - big5, frequent_big5 - gb2312
+    frequent_jis = frozenset(decode_plane("euc_jp", range(0xB0, 0xD0)))
+    return _Scripts(gb2312 - big5, frequent_big5 - gb2312, frequent_jis - gb2312 - big5)
 
 
 def decode_plane(encoding: str, lead_bytes: range) -> str:
