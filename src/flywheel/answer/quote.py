@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from flywheel.search.terms import TermIds
 
-_SENTENCE = re.compile(r"[^\n。！？!?；;.]*(?:[。！？!?；;.]+(?=[\s”’」』)）\]]|[^\x00-\x7f]|$)[”’」』)）\]]*|[.;!?]|\n|$)")
+_SENTENCE = re.compile(
+    r"[^\n。！？!?；;.]*(?:[。！？!?；;.]+(?=[\s”’」』)）\]]|[^\x00-\x7f]|$)[”’」』)）\]]*|[.;!?]|\n|$)"
+)
 _TABLE_ROW = re.compile(r"\s*\|")
 HAN_CHARACTERS_PER_WORD = 1.8
 """An English word says about as much as 1.8 Han characters: one budget serves both."""
@@ -127,9 +129,7 @@ def _without_label(passage: Passage, spans: list[Span]) -> list[Span]:
     return [Span(start, spans[0].end), *rest] if start < spans[0].end else rest
 
 
-def _best_run(
-    text: str, spans: list[Span], weights: _Weights, max_words: float
-) -> tuple[int, int]:
+def _best_run(text: str, spans: list[Span], weights: _Weights, max_words: float) -> tuple[int, int]:
     """The run of sentences within the budget that covers most of the question.
 
     Of equals the earlier and longer one, since a section says first what it is about.

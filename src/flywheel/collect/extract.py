@@ -100,6 +100,9 @@ _SHORT_MAGIC = frozenset((b"BM", b"MZ", b"ID3", b"BZh", b"\xff\xfb"))
 """Texts may begin with these letters; they count only where the bytes are no text."""
 
 
+_CONTROLS = bytes(byte for byte in range(0x20) if byte not in b"\t\n\r\f\x1a\x1b")
+
+
 def extract(path: str, data: bytes) -> Extracted:
     """The text of a file; `path` is its name, of which the suffix and the stem are used.
 
@@ -173,8 +176,7 @@ def _is_binary(data: bytes) -> bool:
 
         text = decode(sample)
         return sum(character < "\x09" or character == "\ufffd" for character in text) > 0
-    odd = sum(byte < 0x20 and byte not in b"\t\n\r\f\x1b\x1a" for byte in sample)
-    return odd > 0.02 * len(sample)
+    return len(sample) - len(sample.translate(None, _CONTROLS)) > 0.02 * len(sample)
 
 
 def _zip_kind(data: bytes) -> str:

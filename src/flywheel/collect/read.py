@@ -220,7 +220,7 @@ def _archive(file: File, settings: ReadSettings) -> Iterator[Scanned]:
         found = [
             member
             for member in archive.members(Path(file.location), settings.max_archive_mb * _MIB)
-            if not ignored.match_file(member.name.lstrip("/") or "-")
+            if member.reason or not ignored.match_file(member.name)
         ]
     except ExtractError as error:
         yield Unreadable(

@@ -112,7 +112,7 @@ _END = r"[ \t\u3000]*$"
 _MARKER = re.compile(
     rf"""^[ \t\u3000]*(?:
     (?P<fence>```|~~~)
-    |(?P<hashes>\#{{1,6}})(?!\#)(?:[ \t\u3000]+(?P<heading>[^\n]*))?$
+    |(?<![ \t\u3000])(?P<hashes>\#{{1,6}})(?!\#)(?:[ \t\u3000]+(?P<heading>[^\n]*))?$
     |(?:\*\*)?(?P<article>第\s?{_NUMERAL}\s?条(?:之{_NUMERAL})?)
     |(?:\*\*)?(?P<english>(?:(?:Article|ARTICLE|Art\.|Section|SECTION|Sec\.)[ \t]+|§[ \t]*)
         (?:\d+[a-z]?|[IVXLC]+))\b(?=[.:\u2014\u2013-]|{_END}|[ \t]+[^a-z\s])
@@ -123,9 +123,12 @@ _MARKER = re.compile(
     |(?P<annex>附(?:件|录|表|图|则)[一二三四五六七八九十\d]{{0,3}}
         (?:[:：\s][^\n。；]{{0,40}})?){_END}
     |(?P<enumerated>[一二三四五六七八九十]{{1,3}}、[^\n。；：:;，！？]{{1,30}}){_END}
+    |(?P<numbered>(?P<number>\d{{1,2}}(?:\.\d{{1,2}}){{1,4}})\.?[ \t]+(?=[A-Z\u4e00-\u9fff])
+        [^\n。；;|]{{1,90}}(?<![.,:，：\s])){_END}
     )""",
     re.MULTILINE | re.VERBOSE,
 )
+_BLANK_AHEAD = re.compile(r"[ \t]*\n[ \t]*\n")
 _ARTICLE_LABEL = re.compile(
     rf"(?:第\s?{_NUMERAL}\s?条(?:之{_NUMERAL})?|(?:Article|ARTICLE) (?:\d+|[IVXLC]+)\b)"
 )
@@ -136,7 +139,7 @@ _LONG_ARTICLE = 1000
 _LABEL_ENDS = re.compile(r"[\s\u3000【（(：:*]|$")
 
 _UNIT = re.compile(rf"第\s?{_NUMERAL}\s?(编|分编|章|节)|(PART|Part)\b|([Cc]hapter|CHAPTER)\b")
-_RANK_ANNEX, _RANK_ENUMERATED, _RANK_NONE = 1, 6, 0
+_RANK_NONE, _RANK_ANNEX, _RANK_ENUMERATED, _RANK_NUMBERED = 0, 1, 6, 7
 _RANKS = {"编": 1, "PART": 1, "Part": 1, "分编": 2, "章": 3, "chapter": 3, "节": 4}
 
 
@@ -212,9 +215,9 @@ def _markers(text: str) -> list[_Marker]:
     articles = _articles(matches, text)
     markers: list[_Marker] = []
     list_end = -1
-    for place, match in enumerate(matches):
-        if match["enumerated"]:
-            after = matches[place + 1].start() if place + 1 < len(matches) else len(text)
+    for match, after in pairwise([*matches, None]):
+        assert match is not None
+        if match["enumerated"] or match["numbered"]:
             in_article = bool(markers) and markers[-1].article
             if in_article or _is_list_item(text, match, list_end, after):
                 list_end = match.end()
@@ -251,15 +254,26 @@ def _outside_fences(matches: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]
             yield match
 
 
-def _is_list_item(text: str, match: re.Match[str], list_end: int, after: int) -> bool:
-    """Whether a short line 一、… is an entry of a list rather than a heading.
+def _is_list_item(
+    text: str, match: re.Match[str], list_end: int, after: re.Match[str] | None
+) -> bool:
+    """Whether a short line 一、… or 1.2 … is an entry of a list rather than a heading.
 
     It is one if a line that ends with a colon leads to it, if it follows another entry, or if
-    nothing comes between it and the next line of structure.
+    nothing comes between it and the next line of structure. 1.2 has blank lines about it, too, and
+    may be followed by 1.2.1 at once.
     """
-    before = text[max(0, match.start() - 200) : match.start()].rstrip()
+    before = text[max(0, match.start() - 200) : match.start()]
+    if before.rstrip().endswith(("：", ":")):
+        return True
+    if match["numbered"]:
+        apart = re.search(r"\n\s*\Z|\A\Z", before[:-1]) and _BLANK_AHEAD.match(text, match.end())
+        if not apart:
+            return True
+        if after and (after["number"] or "").startswith(match["number"] + "."):
+            return False
     follows = list_end >= 0 and not text[list_end : match.start()].strip()
-    return before.endswith(("：", ":")) or follows or not text[match.end() : after].strip()
+    return follows or not text[match.end() : after.start() if after else len(text)].strip()
 
 
 def _articles(matches: list[re.Match[str]], text: str) -> set[int]:
@@ -294,6 +308,9 @@ def _marker(match: re.Match[str], text: str) -> _Marker:
         group = "article" if match["article"] else "english"
         start = text.rfind("\n", 0, match.start(group)) + 1
         return _Marker(match.start(), start, _spaceless_if_chinese(_label(match)), article=True)
+    if match["numbered"]:
+        rank = _RANK_NUMBERED + match["number"].count(".")
+        return _Marker(match.start(), match.end(), match["numbered"].strip(), rank=rank)
     line = (match["unit"] or match["chapter"] or match["annex"] or match["enumerated"]).strip()
     rank = _RANK_ENUMERATED if match["enumerated"] else _rank(line) or _RANK_ANNEX
     return _Marker(match.start(), match.end(), line, rank=rank)
@@ -351,13 +368,12 @@ def _integer(label: str) -> int:
 
 # Blocks: what is gathered into passages
 
-_LINE = re.compile(r"[^\n]*[^\s][^\n]*")
+_LINE = re.compile(r"[^\n]+")
 _ITEM = re.compile(
     r"\s*(?:[-*+•·●▪◦]\s|\d{1,3}[.)、．]\s?\S|[(（][一二三四五六七八九十\da-zA-Z]{1,3}[)）]"
     r"|[一二三四五六七八九十]{1,3}、|[a-zA-Z][.)]\s)"
 )
 _QUESTION = re.compile(r"\s*(?:\*\*)?(?:Q|Question|问|问题)\s*\d{0,3}\s*[:：.、]", re.IGNORECASE)
-_TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*$")
 _FENCES = ("```", "~~~")
 _CHINESE_STOP = ("。", "！", "？", "；", "：")
 
@@ -387,6 +403,7 @@ def _section_pieces(text: str, section: _Section, settings: SplitSettings) -> It
         fitting
         for start, end in _paragraphs(text, section.start, section.end)
         for fitting in _fit(text, start, end, settings)
+        if fitting.size
     ]
     for group in _gather(blocks, settings):
         yield group[0].head + text[group[0].start : group[-1].end].strip()
@@ -397,6 +414,8 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     opened: tuple[int, int] | None = None
     fence = ""
     for line in _LINE.finditer(text, start, end):
+        if not line[0].strip():
+            continue
         if opened and (fence or _continues(text, opened, line)):
             opened = (opened[0], line.end())
         else:
@@ -425,6 +444,10 @@ def _continues(text: str, opened: tuple[int, int], line: re.Match[str]) -> bool:
     return not starts_anew and not before.endswith(_CHINESE_STOP)
 
 
+def _is_table_rule(line: str) -> bool:
+    return "-" in line and not line.strip(" \t|:-")
+
+
 def _is_row(line: str) -> bool:
     return line.lstrip().startswith("|")
 
@@ -446,7 +469,7 @@ def _fit(text: str, start: int, end: int, settings: SplitSettings) -> Iterator[_
 def _cut_table(text: str, start: int, end: int, settings: SplitSettings) -> Iterator[_Block]:
     """Runs of rows, each but the first with the table's head in front."""
     rows = [line.span() for line in _LINE.finditer(text, start, end)]
-    num_head = 2 if len(rows) > 1 and _TABLE_RULE.match(text[slice(*rows[1])]) else 1
+    num_head = 2 if len(rows) > 1 and _is_table_rule(text[slice(*rows[1])]) else 1
     head = text[start : rows[num_head - 1][1]] + "\n"
     # A head that fills half a passage is not worth repeating; it is then a row like others.
     if size(head) * 2 > settings.target_size or num_head == len(rows):
@@ -456,6 +479,8 @@ def _cut_table(text: str, start: int, end: int, settings: SplitSettings) -> Iter
     first = rows[num_head][0]
     run: list[_Block] = []
     for row in (piece for span in rows[num_head:] for piece in _fit_row(text, span, max_row)):
+        if not row.size:
+            continue
         if run and _total(run) + row.size > room:
             yield _table_part(run, start, first, head)
             run = []
@@ -497,7 +522,7 @@ def _splitter(target: int, limit: int) -> TextSplitter:
     return TextSplitter.from_callback(size, (target, limit))
 
 
-def _gather(blocks: list[_Block], settings: SplitSettings) -> Iterator[list[_Block]]:
+def _gather(blocks: list[_Block], settings: SplitSettings) -> list[list[_Block]]:
     """Neighbouring blocks together up to the target size; a lead-in stays with what it leads to."""
     groups: list[list[_Block]] = []
     for block in blocks:
@@ -511,7 +536,7 @@ def _gather(blocks: list[_Block], settings: SplitSettings) -> Iterator[list[_Blo
             groups.append([lead_in, block])
         else:
             groups.append([block])
-    return filter(_total, _without_short_tail(groups, settings))
+    return _without_short_tail(groups, settings)
 
 
 def _without_short_tail(groups: list[list[_Block]], settings: SplitSettings) -> list[list[_Block]]:

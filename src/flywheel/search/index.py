@@ -205,9 +205,19 @@ class PassageIndex:
 
     def passages(self) -> Iterator[Passage]:
         """Every passage, in batches from the disk."""
-        for batch in self._table.to_lance().to_batches(columns=_COLUMNS, batch_size=BATCH):
+        for batch in self._scan(_COLUMNS):
             for row in batch.to_pylist():
                 yield _passage(row)
+
+    def labels(self) -> set[str]:
+        """Every access label that a passage carries."""
+        labels: set[str] = set()
+        for batch in self._scan(["access"]):
+            labels.update(batch.column("access").flatten().to_pylist())
+        return labels
+
+    def _scan(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        yield from self._table.search().select(columns).to_batches(BATCH)
 
 
 def _hit(row: dict[str, Any], features: dict[str, float]) -> Hit:

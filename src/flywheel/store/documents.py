@@ -217,6 +217,17 @@ def access_of(conn: Connection) -> dict[str, tuple[str, ...]]:
     return {row.id: tuple(row.access) for row in conn.execute(query)}
 
 
+def labels(conn: Connection) -> set[str]:
+    """Every access label that a document carries."""
+    query = select(documents.c.access).distinct()
+    return {label for access in conn.scalars(query) for label in access}
+
+
+def num_passages(conn: Connection) -> int:
+    """How many passages `iterate_passages` gives."""
+    return conn.scalar(select(func.coalesce(func.sum(documents.c.num_passages), 0)).where(_shown)) or 0
+
+
 def count_fates(conn: Connection) -> dict[Fate, int]:
     """How many documents met each fate, deleted ones left out."""
     query = select(documents.c.fate, func.count()).where(documents.c.deleted_at.is_(None))

@@ -1,0 +1,107 @@
+"""The whole path of a question: search → rank → quote → decide."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from flywheel.answer.decide import (
+    BUILT_IN,
+    Calibration,
+    DecideSettings,
+    Decision,
+    decide,
+    features,
+    readings,
+)
+from flywheel.answer.quote import Draft, QuoteSettings, draft
+from flywheel.records import Answer, Hit
+from flywheel.search.index import PassageIndex, Reader
+from flywheel.search.rank import rank
+from flywheel.search.terms import has_han
+
+NUM_PASSAGES = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """A question's answer beside what its confidence is estimated from."""
+
+    answer: Answer
+    features: tuple[float, ...] | None
+    """None where nothing was found."""
+    readings: tuple[str, ...]
+    """The texts of the best readings."""
+
+
+class Assistant:
+    """One version, ready to answer. Holds no state of its own between questions."""
+
+    def __init__(
+        self,
+        index: PassageIndex,
+        calibration: Calibration = BUILT_IN,
+        quoting: QuoteSettings | None = None,
+        deciding: DecideSettings | None = None,
+        version: int = 0,
+    ) -> None:
+        self.index = index
+        self.calibration = calibration
+        self.quoting = quoting or QuoteSettings()
+        self.deciding = deciding or DecideSettings()
+        self.version = version
+
+    def ask(self, question: str, reader: Reader | None = None) -> Answer:
+        """The cited answer to a question, of what this reader may see."""
+        started = time.perf_counter()
+        hits = self.search(question, reader or Reader())
+        searched = time.perf_counter()
+        drafted = draft(question, hits, self.index.frequencies, self.quoting)
+        decision = decide(question, hits, self.index.frequencies, self.calibration, self.deciding)
+        done = time.perf_counter()
+        return Answer(
+            question=question,
+            answer=_wording(question, drafted, decision, hits),
+            draft=drafted.text,
+            kind=decision.kind,
+            confidence=decision.confidence,
+            citations=drafted.citations,
+            passages=tuple(hit.passage for hit in hits[:NUM_PASSAGES]),
+            choices=decision.choices,
+            version=self.version,
+            timings_ms={
+                "search": 1000 * (searched - started),
+                "answer": 1000 * (done - searched),
+                "total": 1000 * (done - started),
+            },
+        )
+
+    def observe(self, question: str) -> Observation:
+        """Answers, and shows what confidence is estimated from: what it is fitted on."""
+        hits = self.search(question, Reader())
+        values = features(question, hits, self.index.frequencies) if hits else None
+        return Observation(
+            answer=self.ask(question),
+            features=values,
+            readings=tuple(hit.passage.text for hit in readings(hits)),
+        )
+
+    def search(self, question: str, reader: Reader) -> list[Hit]:
+        """What the question finds, best first."""
+        return rank(self.index.search(question, reader))
+
+
+def _wording(question: str, drafted: Draft, decision: Decision, hits: list[Hit]) -> str:
+    """What is said: the draft, the choices, or that the documents do not tell."""
+    chinese = has_han(question)
+    if decision.kind == "answer":
+        return drafted.text
+    if decision.kind == "ask_back":
+        asked = "您问的是哪一项？" if chinese else "Which of these do you mean?"
+        return "\n".join((asked, *(f"- {choice}" for choice in decision.choices)))
+    if not hits:
+        return "文件中没有相关内容。" if chinese else "The documents say nothing about this."
+    nearest = " › ".join((hits[0].passage.title, *hits[0].passage.headings[-1:]))
+    if chinese:
+        return f"文件中没有找到可靠的答案。最接近的是：{nearest}"
+    return f"I found no reliable answer in the documents. The nearest is: {nearest}"

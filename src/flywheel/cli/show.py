@@ -1,0 +1,61 @@
+"""How results and progress are shown: JSON or words on stdout, bars on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+BAR_AFTER_SECONDS = 2.0
+
+
+def console() -> Console:
+    """Stdout for people. As wide as the terminal; as wide as it needs where there is none."""
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, highlight=False, soft_wrap=True)
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(data, ensure_ascii=False))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for work of over two seconds; none where stderr is no terminal."""
+    import time
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    tasks: dict[str, TaskID] = {}
+    started = time.monotonic()
+
+    def update(stage: str, done: int, total: int) -> None:
+        if time.monotonic() - started < BAR_AFTER_SECONDS:
+            return
+        if not tasks:
+            bar.start()
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=total or None)
+        bar.update(tasks[stage], completed=done, total=total or None)
+
+    try:
+        yield update
+    finally:
+        bar.stop()

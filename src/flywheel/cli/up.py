@@ -1,0 +1,43 @@
+"""`flywheel up`: from a folder of documents to an assistant, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flywheel.cli import show
+from flywheel.cli.documents import print_added
+from flywheel.cli.turn import print_turned
+from flywheel.errors import WorkspaceError
+from flywheel.wheel import ingest
+from flywheel.wheel import turn as wheel
+from flywheel.wheel.workspace import Workspace
+
+
+@click.command()
+@click.argument("documents", nargs=-1, required=True)
+@click.pass_context
+def up(context: click.Context, documents: tuple[str, ...]) -> None:
+    """Make a workspace if there is none, add DOCUMENTS, and turn the wheel once."""
+    with _opened(context) as workspace:
+        with show.progress_bar() as progress:
+            added = ingest.add(workspace, documents, progress=progress)
+        print_added(added)
+        with show.progress_bar() as progress:
+            turned = wheel.turn(workspace, progress)
+        print_turned(turned)
+        click.echo('Next: flywheel ask "…", or flywheel exam questions.jsonl')
+
+
+def _opened(context: click.Context) -> Workspace:
+    """The workspace that is there, or a new one in the folder named or in this one."""
+    try:
+        folder = Workspace.find(context.obj)
+    except WorkspaceError:
+        folder = Path()
+    if Workspace.is_at(folder):
+        return Workspace.open(folder)
+    workspace = Workspace.init(folder)
+    click.echo(f"{workspace.root} is a workspace now.")
+    return workspace

@@ -1,0 +1,40 @@
+"""`flywheel versions`: what the turns have built."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from flywheel.cli import show
+from flywheel.cli.workspace import open_workspace
+from flywheel.records import to_json
+from flywheel.store import versions as version_store
+
+
+@click.command()
+@show.as_json
+@click.pass_context
+def versions(context: click.Context, as_json: bool) -> None:
+    """List the versions: scores, decision, parent; the champion is marked."""
+    with open_workspace(context) as workspace, workspace.database.read() as conn:
+        every = version_store.list_versions(conn)
+        champion = version_store.champion(conn)
+        primary = workspace.settings.gate.primary
+    serving = champion.number if champion else None
+    if as_json:
+        show.print_json({"versions": [to_json(each) for each in every], "champion": serving})
+        return
+    table = Table(title=f"{len(every)} versions")
+    for name in ("version", "made", "parent", primary, "decision", "reasons"):
+        table.add_column(name)
+    for each in every:
+        score = each.metrics.get(primary)
+        table.add_row(
+            f"{each.number}{' (serves)' if each.number == serving else ''}",
+            each.created_at,
+            str(each.parent or ""),
+            f"{score.value:.3f}" if score else "",
+            each.decision,
+            "; ".join(each.reasons),
+        )
+    show.console().print(table)

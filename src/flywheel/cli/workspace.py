@@ -1,0 +1,22 @@
+"""`flywheel init`, and how the other commands find their workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flywheel.wheel.workspace import Workspace
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+def init(folder: Path) -> None:
+    """Make FOLDER (default: this one) a workspace, with a commented flywheel.toml."""
+    with Workspace.init(folder) as workspace:
+        click.echo(f"{workspace.root} is a workspace now. Next: flywheel add DOCUMENTS")
+
+
+def open_workspace(context: click.Context) -> Workspace:
+    """The workspace that `--workspace`, the environment or the current folder names."""
+    return Workspace.open(Workspace.find(context.obj))

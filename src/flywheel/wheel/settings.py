@@ -1,0 +1,137 @@
+"""flywheel.toml → Settings. Only nests: each stage's settings stand beside the stage."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from flywheel.answer.decide import DecideSettings
+from flywheel.answer.quote import QuoteSettings
+from flywheel.collect.pipeline import CollectSettings
+from flywheel.collect.privacy import PrivacySettings
+from flywheel.collect.quality import QualitySettings
+from flywheel.collect.read import ReadSettings
+from flywheel.collect.split import SplitSettings
+from flywheel.errors import SettingsError
+from flywheel.records import StageSettings
+from flywheel.wheel.gate import GateSettings
+
+FILE = "flywheel.toml"
+
+
+class StoreSettings(StageSettings):
+    """Where what must not be lost is kept."""
+
+    url: str = "sqlite:///flywheel.db"
+    """SQLite in the workspace, or `postgresql+psycopg://user:password@host/database`."""
+
+
+class SearchSettings(StageSettings):
+    """How passages are found."""
+
+    embedding: str = ""
+    """A sentence-transformers model to search by meaning as well: a folder, or a name on the
+    Hugging Face hub that is in the local cache. Empty: full text only, no model needed."""
+
+
+class ExamSettings(StageSettings):
+    """What every turn is measured by."""
+
+    file: str = "exam.jsonl"
+    """Held-out questions with gold answers and evidence, relative to the workspace. Where there
+    is no such file, an exam is made from the documents and marked as synthetic."""
+    num_synthetic: int = Field(default=200, ge=20, le=5000)
+    """Questions of such a synthetic exam."""
+
+
+class Settings(StageSettings):
+    """Everything that flywheel.toml may say."""
+
+    store: StoreSettings = StoreSettings()
+    read: ReadSettings = ReadSettings()
+    quality: QualitySettings = QualitySettings()
+    privacy: PrivacySettings = PrivacySettings()
+    split: SplitSettings = SplitSettings()
+    search: SearchSettings = SearchSettings()
+    quote: QuoteSettings = QuoteSettings()
+    decide: DecideSettings = DecideSettings()
+    exam: ExamSettings = ExamSettings()
+    gate: GateSettings = GateSettings()
+
+    @property
+    def collect(self) -> CollectSettings:
+        """The sections that decide what becomes of a file."""
+        return CollectSettings(
+            read=self.read, quality=self.quality, privacy=self.privacy, split=self.split
+        )
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in a file; what it does not name has its default.
+
+    Raises:
+        SettingsError: not TOML, a key that does not exist, or a value out of its range.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_problem(error)}") from error
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{name}: {first['msg']}"
+    nearest = difflib.get_close_matches(name, _names(Settings), n=1, cutoff=0.4)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    return f"there is no setting {name}.{hint}"
+
+
+def _names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, info in model.model_fields.items():
+        nested = _nested(info.annotation)
+        names.append(prefix + name)
+        if nested:
+            names.extend(_names(nested, f"{prefix}{name}."))
+    return names
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_model else None
+
+
+def commented_toml() -> str:
+    """A flywheel.toml that says what can be set and sets nothing."""
+    lines = [
+        "# Flywheel workspace. Every line below shows a default; remove the leading # to change",
+        "# it. `flywheel doctor`-free by design: a misspelt key is named with the nearest one.",
+    ]
+    lines = lines[:1] + ["# it."]
+    for section, info in Settings.model_fields.items():
+        model = _nested(info.annotation)
+        assert model is not None
+        lines += ["", f"[{section}]", *_comment(model.__doc__ or "")]
+        for name, field in model.model_fields.items():
+            lines += [*_comment(field.description or ""), f"#{name} = {_toml(field.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line.strip()}" for line in text.strip().splitlines()]
+
+
+def _toml(value: Any) -> str:
+    # JSON's strings, numbers, booleans and lists are TOML's too.
+    return json.dumps(value, ensure_ascii=False)

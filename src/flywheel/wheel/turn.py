@@ -1,0 +1,188 @@
+"""THE PLOT: one revolution of the wheel.
+
+    build what is staged → evaluate it → let the gate decide → the champion serves
+
+Every stage's output is an artifact under the hash of all that it depends on, and the version is
+written last, in one transaction with the champion. Killed anywhere, the next turn takes up the
+finished stages and comes to the same version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from flywheel.answer.assistant import Assistant
+from flywheel.evaluate.exam import Sitting, sit
+from flywheel.records import ExamQuestion, Score, to_json
+from flywheel.store import versions
+from flywheel.store.versions import Version
+from flywheel.wheel import examination, gate, ingest, stages
+from flywheel.wheel.stages import Progress
+from flywheel.wheel.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turned:
+    """What a turn came to."""
+
+    version: int
+    decision: versions.Decision
+    reasons: tuple[str, ...]
+    champion: int
+    metrics: dict[str, Score]
+    sitting: Sitting | None
+    """None where nothing was new, so that nothing was examined."""
+    seconds: float
+
+
+def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
+    """Builds a challenger from what is staged, examines it, and lets the gate decide.
+
+    Raises:
+        WorkspaceError: nothing is staged.
+        WorkspaceBusy: another add or turn is running.
+    """
+    started = time.perf_counter()
+    with workspace.exclusive():
+        ingest.resolve(workspace)
+        champion, latest = _standing(workspace)
+        bundle = build(workspace, progress)
+        if latest and latest.bundle_hash == _hash(bundle):
+            return _nothing_new(latest, champion, time.perf_counter() - started)
+
+        challenger = workspace.assemble(bundle, number=0)
+        exam = examination.questions(workspace, challenger.index)
+        sitting = evaluate(exam, challenger, workspace, progress)
+        decision = decide(workspace, champion, bundle, exam, sitting, progress)
+        version = keep(workspace, champion, bundle, exam, sitting, decision)
+    serving = version.number if decision.promote or champion is None else champion.number
+    return Turned(
+        version=version.number,
+        decision=version.decision,
+        reasons=version.reasons,
+        champion=serving,
+        metrics=dict(sitting.metrics),
+        sitting=sitting,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def build(workspace: Workspace, progress: Progress) -> dict[str, Any]:
+    """STEP 2: the challenger's bundle, which names all that answers."""
+    settings = workspace.settings
+    index = stages.index(workspace, progress)
+    calibration = stages.thresholds(workspace, index, progress)
+    return {
+        "index": index,
+        "embedding": settings.search.embedding,
+        "calibration": to_json(calibration),
+        "quote": settings.quote.model_dump(mode="json"),
+        "decide": settings.decide.model_dump(mode="json"),
+    }
+
+
+def evaluate(
+    exam: Sequence[ExamQuestion], assistant: Assistant, workspace: Workspace, progress: Progress
+) -> Sitting:
+    """One version sits the exam, as a reader who sees everything."""
+    reader = workspace.reader()
+    return sit(
+        exam,
+        lambda question: assistant.ask(question, reader),
+        progress=lambda done, of: progress("exam", done, of),
+    )
+
+
+def decide(
+    workspace: Workspace,
+    champion: Version | None,
+    bundle: dict[str, Any],
+    exam: Sequence[ExamQuestion],
+    sitting: Sitting,
+    progress: Progress,
+) -> gate.Decision:
+    """The gate's decision; the champion sits the same questions first."""
+    if champion is None:
+        return gate.FIRST
+    before = evaluate(exam, workspace.assistant(champion), workspace, progress)
+    stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
+    decision = gate.decide(
+        examination.without(before, stale),
+        examination.without(sitting, stale),
+        workspace.settings.gate,
+        k=examination.num_decisions(workspace, exam) + 1,
+        newer_documents=_is_learned_alike(champion.bundle, bundle),
+    )
+    return examination.with_note(decision, stale)
+
+
+def keep(
+    workspace: Workspace,
+    champion: Version | None,
+    bundle: dict[str, Any],
+    exam: Sequence[ExamQuestion],
+    sitting: Sitting,
+    decision: gate.Decision,
+) -> Version:
+    """Writes the version and, if it won, the champion: both or neither."""
+
+    def write(conn: Connection) -> Version:
+        version = Version(
+            number=versions.next_number(conn),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            parent=champion.number if champion else None,
+            bundle=bundle,
+            bundle_hash=_hash(bundle),
+            metrics=dict(sitting.metrics),
+            decision="promoted" if decision.promote else "kept",
+            reasons=decision.reasons,
+        )
+        versions.put(conn, version)
+        if decision.tested_gain:
+            examination.count_decision(conn, exam)
+        if decision.promote:
+            versions.set_champion(conn, version.number)
+        return version
+
+    return workspace.database.write(write)
+
+
+def _standing(workspace: Workspace) -> tuple[Version | None, Version | None]:
+    """The champion and the newest version."""
+    with workspace.database.read() as conn:
+        every = versions.list_versions(conn)
+        return versions.champion(conn), every[-1] if every else None
+
+
+def _nothing_new(latest: Version, champion: Version | None, seconds: float) -> Turned:
+    assert champion is not None
+    return Turned(
+        version=latest.number,
+        decision=latest.decision,
+        reasons=(f"nothing is new since version {latest.number}",),
+        champion=champion.number,
+        metrics=latest.metrics,
+        sitting=None,
+        seconds=seconds,
+    )
+
+
+def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> bool:
+    """Whether the documents are all that two bundles differ in.
+
+    The thresholds follow from the documents, as long as nothing else is learned.
+    """
+    follows = {"index": "", "calibration": ""}
+    return {**champion, **follows} == {**challenger, **follows}
+
+
+def _hash(bundle: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(bundle, sort_keys=True).encode()).hexdigest()

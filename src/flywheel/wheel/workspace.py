@@ -1,0 +1,235 @@
+"""A domain's folder: opened, locked, and its parts put together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from flywheel.answer.decide import Calibration
+from flywheel.artifacts import Artifacts
+from flywheel.collect import privacy
+from flywheel.errors import WorkspaceBusy, WorkspaceError
+from flywheel.records import PUBLIC, Answer, Interaction, from_json
+from flywheel.search.index import PassageIndex, Reader
+from flywheel.store import documents, interactions, versions
+from flywheel.store.database import Database
+from flywheel.store.versions import Version
+from flywheel.wheel import settings as settings_file
+from flywheel.wheel.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flywheel.answer.assistant import Assistant
+    from flywheel.search.embed import Embedder
+
+ENVIRONMENT = "FLYWHEEL_WORKSPACE"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """An answer and the interaction that it is kept under."""
+
+    answer: Answer
+    interaction: str
+
+
+class Workspace:
+    """An open workspace. Use it as a context manager."""
+
+    def __init__(self, root: Path, settings: Settings, database: Database) -> None:
+        self.root, self.settings, self.database = root, settings, database
+        self.artifacts = Artifacts(root / "artifacts")
+        self._assistants: dict[int, Assistant] = {}
+
+    @classmethod
+    def init(cls, folder: Path | str) -> Self:
+        """Makes a workspace of a folder, which may hold other files; opens it.
+
+        Raises:
+            WorkspaceError: it is one already.
+        """
+        root = Path(folder).expanduser().absolute()
+        if (root / settings_file.FILE).exists():
+            raise WorkspaceError(f"{root} is a workspace already. Go on with `flywheel add`.")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            text = settings_file.commented_toml()
+            (root / settings_file.FILE).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise WorkspaceError(f"{root} cannot be made a workspace: {error.strerror}.") from error
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Opens the workspace in a folder.
+
+        Raises:
+            WorkspaceError: there is none, or a newer release has made it.
+            SettingsError: flywheel.toml is wrong.
+            StoreError: the database does not answer.
+        """
+        root = Path(folder).expanduser().absolute()
+        if not (root / settings_file.FILE).is_file():
+            raise WorkspaceError(f"{root} is no workspace. Make one with `flywheel init {folder}`.")
+        settings = load_settings(root / settings_file.FILE)
+        return cls(root, settings, Database.open(_absolute(settings.store.url, root)))
+
+    @staticmethod
+    def is_at(folder: Path | str) -> bool:
+        """Whether a folder is a workspace."""
+        return (Path(folder).expanduser() / settings_file.FILE).is_file()
+
+    @classmethod
+    def find(cls, named: Path | str | None = None) -> Path:
+        """The workspace's folder: as named, by FLYWHEEL_WORKSPACE, or from here upwards.
+
+        Raises:
+            WorkspaceError: there is none.
+        """
+        if chosen := named or os.environ.get(ENVIRONMENT):
+            return Path(chosen)
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / settings_file.FILE).is_file():
+                return folder
+        raise WorkspaceError(
+            f"There is no workspace in {here} or above it. Make one with `flywheel init`, or "
+            "start with `flywheel up DOCUMENTS`."
+        )
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Holds the workspace for one add or turn; the system lets go when the holder dies.
+
+        Raises:
+            WorkspaceBusy: another process holds it.
+        """
+        with (self.root / "flywheel.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise WorkspaceBusy(
+                    f"Another add or turn is running in {self.root}. Wait for it to end; questions "
+                    "are answered meanwhile."
+                ) from error
+            yield
+
+    @cached_property
+    def embedder(self) -> Embedder | None:
+        """The embedding model that the settings name, if any."""
+        if not self.settings.search.embedding:
+            return None
+        from flywheel.search.embed import load_embedder
+
+        return load_embedder(self._embedding_name(), cache=self.root / "artifacts" / "embedding")
+
+    def _embedding_name(self) -> str:
+        name = self.settings.search.embedding
+        relative = self.root / Path(name).expanduser()
+        return str(relative) if relative.is_dir() else name
+
+    def assistant(self, version: Version) -> Assistant:
+        """A version, ready to answer; kept open for the next question."""
+        if version.number not in self._assistants:
+            self._assistants[version.number] = self.assemble(version.bundle, version.number)
+        return self._assistants[version.number]
+
+    def assemble(self, bundle: dict[str, Any], number: int) -> Assistant:
+        """Puts together what a bundle names.
+
+        Raises:
+            WorkspaceError: a part of it is missing from the artifacts.
+        """
+        from flywheel.answer.assistant import Assistant
+        from flywheel.answer.decide import DecideSettings
+        from flywheel.answer.quote import QuoteSettings
+
+        folder = self.artifacts.find("index", bundle["index"])
+        if folder is None:
+            raise WorkspaceError(
+                f"The index of version {number} is missing from {self.artifacts.root}. "
+                "`flywheel turn` builds it again."
+            )
+        return Assistant(
+            PassageIndex(folder, self.embedder if bundle["embedding"] else None),
+            from_json(Calibration, bundle["calibration"]),
+            QuoteSettings.model_validate(bundle["quote"]),
+            DecideSettings.model_validate(bundle["decide"]),
+            number,
+        )
+
+    def champion(self) -> Version:
+        """The version that serves.
+
+        Raises:
+            WorkspaceError: no turn has made one yet.
+        """
+        with self.database.read() as conn:
+            champion = versions.champion(conn)
+        if champion is None:
+            raise WorkspaceError("There is no version yet. Run `flywheel turn` first.")
+        return champion
+
+    def reader(self, labels: Sequence[str] | None = None) -> Reader:
+        """Who may see these labels, as of now; None is the owner, who sees all."""
+        with self.database.read() as conn:
+            hidden = documents.hidden(conn)
+            changed = documents.access_of(conn)
+            known = documents.labels(conn) if labels is None else set(labels)
+        readable = {PUBLIC, *known}
+        narrowed = {each for each, now in changed.items() if not readable & set(now)}
+        return Reader(
+            access=tuple(sorted(readable)),
+            hidden=tuple(sorted(hidden | narrowed)),
+            widened=tuple(sorted(changed.keys() - narrowed - hidden)),
+        )
+
+    def ask(self, question: str, user: str = "owner", labels: Sequence[str] | None = None) -> Asked:
+        """Answers a question with the champion, and keeps the interaction.
+
+        Personal data in what is kept are masked; the answer itself is not touched.
+        """
+        version = self.champion()
+        answer = self.assistant(version).ask(question, self.reader(labels))
+        masked = privacy.mask(question, privacy.find(question))
+        interaction = Interaction(
+            id=uuid.uuid4().hex,
+            question=masked,
+            candidates=(replace(answer, question=masked),),
+            version=version.number,
+            user=user,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        self.database.write(lambda conn: interactions.put(conn, interaction))
+        return Asked(answer=answer, interaction=interaction.id)
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _absolute(url: str, root: Path) -> str:
+    """An SQLite path is relative to the workspace, wherever the command was typed."""
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/"):
+        return f"{prefix}{root / url.removeprefix(prefix)}"
+    return url
