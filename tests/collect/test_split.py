@@ -171,6 +171,20 @@ def test_numbered_chinese_headings_hold_text_and_lists_do_not() -> None:
     assert found[1].text.endswith("一、身份证\n二、户口簿")
 
 
+def test_numbered_lines_that_stand_apart_are_headings() -> None:
+    text = "Intro.\n\n2.1. Tools\n\n2.1.1 Drill\n\nUse care.\n\n2.2 Glue\n\nLet it dry."
+    assert headings(text) == [(), ("2.1. Tools", "2.1.1 Drill"), ("2.2 Glue",)]
+
+
+def test_numbered_lines_in_a_row_and_versions_in_prose_are_text() -> None:
+    text = "1.1 Remove the cover\n\n1.2 Turn the screw\n\nMeasured at\n1.5 Bar\nand more."
+    assert texts(text) == [text]
+
+
+def test_indented_hash_is_no_heading() -> None:
+    assert headings("Comments:\n\n    # not a heading\n\nDone.") == [()]
+
+
 def test_paragraphs_are_gathered_up_to_the_target() -> None:
     paragraph = "one two three four five."
     found = texts("\n\n".join([paragraph] * 13), SMALL)
@@ -268,6 +282,8 @@ Q: why?
 附件1：表
 第二节 细则
 Chapter 3 Wheels
+1.2 Foo
+1.2.1 Bar
 ---"""
 LONG = ["word " * 40, "字" * 150, "句子。" * 60]
 LINES = st.sampled_from([*STRUCTURE.split("\n"), *LONG, "", "", ""])
@@ -290,7 +306,7 @@ def test_text_is_verbatim_but_for_the_repeated_table_head(text: str) -> None:
 def test_every_word_is_in_a_passage_or_a_heading(text: str) -> None:
     found = passages(text, SMALL)
     kept = "\n".join([passage.text for passage in found])
-    plain_headings = re.compile(r"\s*(#|第.*[章节条]|附件|Chapter|Article|§|[一二]、)")
+    plain_headings = re.compile(r"\s*(#|第.*[章节条]|附件|Chapter|1\.2|Article|§|[一二]、)")
     for line in text.split("\n"):
         if not plain_headings.match(line):
             assert all(word in kept for word in re.findall(r"[^\W_]{1,16}", line))
