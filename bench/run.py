@@ -1,0 +1,49 @@
+"""All benches with short settings, one table after the other: what `make bench` runs.
+
+    python bench/run.py [--full]
+
+Short: the example, 300 legal questions, 1,000 medical topics, up to 10,000 passages, one run.
+Full: everything, as in docs/benchmarks.md. What needs data that is not there says so and is left
+out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets import DATA
+
+BENCH = Path(__file__).resolve().parent
+
+
+def commands(*, full: bool) -> Iterator[list[str]]:
+    """Each bench with its arguments, the quick ones first."""
+    yield ["collect.py", "--runs", "3" if full else "1"]
+    yield ["latency.py", "--sizes", "1000", "10000", *(["100000"] if full else [])]
+    yield ["quality.py", *(["--full"] if full else [])]
+    if (DATA / "privacy").is_dir():
+        yield ["privacy.py"]
+    else:
+        print(f"privacy: skipped, its data is not in {DATA}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="run all benches")
+    parser.add_argument("--full", action="store_true", help="on everything; takes long")
+    failed = []
+    for script, *arguments in commands(full=parser.parse_args().full):
+        print(f"\n## bench/{script} {' '.join(arguments)}".rstrip(), flush=True)
+        command = [sys.executable, str(BENCH / script), *arguments]
+        if subprocess.run(command, cwd=BENCH.parent).returncode:
+            failed.append(script)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
