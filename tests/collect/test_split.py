@@ -144,6 +144,16 @@ def test_a_lone_section_number_in_prose_is_no_article() -> None:
     assert headings("As described in\nSection 5 of the manual.\n\nSection 9. See there.") == [()]
 
 
+def test_what_follows_a_stray_label_at_great_length_is_cut_like_other_text() -> None:
+    text = "第一条 甲。\n\n第二条 乙。\n\n" + "正文说明。\n\n" * 2000
+    assert max(map(size, texts(text))) <= 1200
+
+
+def test_references_that_begin_lines_are_no_english_articles() -> None:
+    text = "It is said in\nSection 4.4, “Systems”, and in\nSection 5.1, “Files”.\n\nMore."
+    assert headings(text) == [()]
+
+
 def test_heading_path_leaves_the_title_out() -> None:
     text = "# T\n\nIntro.\n\n## Wash\n\n### Rinse\n\nUse water.\n\n## Dry\n\nWait."
     assert headings(text) == [(), ("Wash", "Rinse"), ("Dry",)]
