@@ -71,7 +71,9 @@ def parse_html(source: str) -> etree._Element:
     """
     source = re.sub(r"^\s*<\?xml[^>]*\?>", "", source.replace("\x00", ""))
     try:
-        return html.document_fromstring(source, parser=html.HTMLParser(remove_comments=True))
+        return html.document_fromstring(
+            source, parser=html.HTMLParser(remove_comments=True, huge_tree=True)
+        )
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise ExtractError("empty") from error
 

@@ -171,15 +171,14 @@ def extract_xml(data: bytes) -> Content:
 
 def _feed(root: etree._Element) -> Content:
     entries = [item for item in root.iter() if tag(item) in ("item", "entry")]
-    inside = {id(part) for entry in entries for part in entry.iter()}
-    title = next((i.text for i in root.iter() if tag(i) == "title" and id(i) not in inside), "")
-    blocks = [f"# {' '.join(title.split())}"] if title else []
+    heads = [root, *(item for item in root if tag(item) == "channel")]
+    own = {tag(item): item.text or "" for head in heads for item in head}
+    title = " ".join(own.get("title", "").split())
+    blocks = [f"# {title}"] if title else []
     for entry in entries:
         blocks += _entry(entry)
-    dates = [_day(i.text or "") for i in root.iter() if tag(i) in ("lastbuilddate", "updated")]
-    return Content(
-        text="\n\n".join(blocks), title=(title or "").strip(), date=next(filter(None, dates), "")
-    )
+    date = _day(own.get("lastbuilddate") or own.get("updated") or own.get("pubdate") or "")
+    return Content(text="\n\n".join(blocks), title=title, date=date)
 
 
 def _entry(entry: etree._Element) -> Iterator[str]:

@@ -36,7 +36,11 @@ _BREAK = "\x00"
 
 def html_markdown(element: etree._Element) -> str:
     """The text of an element and what it holds."""
-    return "\n\n".join(_blocks(element))
+    try:
+        return "\n\n".join(_blocks(element))
+    except RecursionError:  # thousands of tags that nobody closed: the words without their shape
+        lines = (" ".join(text.split()) for text in element.itertext() if isinstance(text, str))
+        return no_headings("\n".join(filter(None, lines)))
 
 
 def tag(element: etree._Element) -> str:
@@ -72,7 +76,7 @@ def _words(element: etree._Element) -> Iterator[str]:
             yield child.tail
 
 
-def _blocks(element: etree._Element) -> Iterator[str]:
+def _blocks(element: etree._Element, with_lists: bool = True) -> Iterator[str]:
     """Block after block; loose text between blocks is a paragraph of its own."""
     loose = [element.text or ""]
     for child in element:
@@ -80,7 +84,7 @@ def _blocks(element: etree._Element) -> Iterator[str]:
         if _SKIP.fullmatch(name) or not name:
             loose.append(child.tail or "")
             continue
-        if name == "br":
+        if name == "br" or (name in ("ul", "ol") and not with_lists):
             loose.append(_BREAK)
         elif _INLINE.fullmatch(name) and not _holds_block(child):
             loose.extend(_words(child))
@@ -142,42 +146,33 @@ def _items(element: etree._Element, depth: int) -> Iterator[str]:
 def _item(element: etree._Element) -> tuple[str, list[etree._Element]]:
     """An item's own text, and the lists in it."""
     nested = [child for child in element if tag(child) in ("ul", "ol")]
-    tails = [child.tail or "" for child in nested]
-    for child in nested:
-        element.remove(child)
-    blocks = [*_blocks(element), *(tail.strip() for tail in tails if tail.strip())]
-    return "\n".join(blocks), nested
+    return "\n".join(_blocks(element, with_lists=False)), nested
 
 
 def _definitions(element: etree._Element) -> Iterator[str]:
     """A term and what it means stay together."""
     entry: list[str] = []
-    for child in element.iter():
-        name = tag(child)
-        if name == "dt" and entry and not entry[-1].endswith(":"):
-            yield "\n".join(entry)
+    has_meaning = False
+    for child in _terms_and_meanings(element):
+        if tag(child) == "dt" and has_meaning:
+            yield "\n".join(filter(None, entry))
             entry = []
-        if name == "dt":
-            entry.append(inline_text(child))
-        elif name == "dd" and not _inside(child, element):
-            entry.append("\n".join(_blocks(child)))
-    if text := "\n".join(part for part in entry if part):
+        has_meaning = tag(child) == "dd"
+        entry.append("\n".join(_blocks(child)) if has_meaning else inline_text(child))
+    if text := "\n".join(filter(None, entry)):
         yield text
 
 
-def _inside(element: etree._Element, top: etree._Element) -> bool:
-    """Whether a definition lies within another one of the same list."""
-    parent = element.getparent()
-    while parent is not None and parent is not top:
-        if tag(parent) == "dd":
-            return True
-        parent = parent.getparent()
-    return False
+def _terms_and_meanings(element: etree._Element) -> Iterator[etree._Element]:
+    for child in element:
+        if tag(child) in ("dt", "dd"):
+            yield child
+        elif tag(child) == "div":
+            yield from _terms_and_meanings(child)
 
 
 def _table(element: etree._Element) -> Iterator[str]:
-    rows = [item for item in element.iter() if tag(item) == "tr"]
-    cells = [[c for c in row if tag(c) in ("td", "th")] for row in rows]
+    cells = [[c for c in row if tag(c) in ("td", "th")] for row in _rows(element)]
     if _arranges(element, cells):
         for row in cells:
             for cell in row:
@@ -187,6 +182,15 @@ def _table(element: etree._Element) -> Iterator[str]:
         yield from _paragraph([inline_text(caption)])
     if text := markdown_table(_grid(cells)):
         yield text
+
+
+def _rows(element: etree._Element) -> Iterator[etree._Element]:
+    """A table's own rows, not those of tables in its cells."""
+    for child in element:
+        if tag(child) in ("thead", "tbody", "tfoot"):
+            yield from _rows(child)
+        elif tag(child) == "tr":
+            yield child
 
 
 def _arranges(element: etree._Element, rows: list[list[etree._Element]]) -> bool:
