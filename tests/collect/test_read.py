@@ -214,9 +214,13 @@ def test_no_damage_to_an_archive_raises_anything_but_a_reason(
                 assert str(error)
 
 
+Pages = dict[str, tuple[int, dict[str, str], bytes]]
+"""By path the status, the headers and the body."""
+
+
 @contextmanager
-def serving(pages: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
-    """A web server on a loopback port: by path the status, the headers and the body."""
+def serving(pages: Pages) -> Iterator[str]:
+    """A web server on a loopback port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -265,7 +269,7 @@ def test_page_that_is_not_there_is_named() -> None:
 
 
 def test_page_may_not_be_larger_than_a_file() -> None:
-    pages = {"/": (200, {}, b"x" * (2 << 20))}
+    pages: Pages = {"/": (200, {}, b"x" * (2 << 20))}
     with serving(pages) as address, pytest.raises(SourceError, match="too large"):
         rows(f"{address}/", max_file_mb=1)
 
@@ -281,7 +285,7 @@ def test_public_page_may_not_lead_to_a_private_address(monkeypatch: pytest.Monke
         address = "93.184.216.34" if host == "public.example" else "127.0.0.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
 
-    monkeypatch.setattr(fetch.socket, "getaddrinfo", public_name)
+    monkeypatch.setattr(socket, "getaddrinfo", public_name)
     assert not fetch._is_private_host("http://public.example/")
     assert fetch._is_private_host("http://intranet.example/")
 
