@@ -15,6 +15,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -242,12 +243,12 @@ def _age(each: Fingerprint) -> tuple[str, tuple[int, ...], bool, int]:
 
     Files unpacked together differ by moments, which say nothing about their editions.
     """
-    is_copy = bool(_COPY.search(PurePosixPath(each.path).stem))
+    is_copy = bool(_COPY.search(_stem(each.path)))
     return each.date, _number(each), not is_copy, int(each.modified // 60)
 
 
 def _number(each: Fingerprint) -> tuple[int, ...]:
-    return edition_number(each.title) or edition_number(PurePosixPath(each.path).stem)
+    return edition_number(each.title) or edition_number(_stem(each.path))
 
 
 def _comparisons(
@@ -309,8 +310,13 @@ def _is_later(newer: Fingerprint, older: Fingerprint) -> bool:
     return all(numbers) and numbers[0] != numbers[1]
 
 
-def _folder(each: Fingerprint) -> tuple[str, PurePosixPath]:
-    return each.source, PurePosixPath(each.path).parent
+@lru_cache(maxsize=1 << 16)
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem
+
+
+def _folder(each: Fingerprint) -> tuple[str, str]:
+    return each.source, each.path.rpartition("/")[0]
 
 
 # Each item of a series stands beside the others: minutes, reports, amendments of one law by year.
@@ -328,7 +334,7 @@ _NORM = re.compile(
 
 def _same_file_name(newer: Fingerprint, older: Fingerprint) -> bool:
     """But for dates. The parts of one work may share its title, and then differ in their names."""
-    names = {edition_key(PurePosixPath(each.path).stem) for each in (newer, older)}
+    names = {edition_key(_stem(each.path)) for each in (newer, older)}
     return len(names) == 1
 
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+_MEMORY = 1 << 16
+"""Names remembered: each is looked at once for every document that it is compared with."""
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
@@ -58,6 +61,7 @@ _AFTER_DATE = re.compile(
 )
 
 
+@lru_cache(maxsize=_MEMORY)
 def edition_key(title: str) -> str:
     """The title without dates, edition words, case, white space and punctuation.
 
@@ -73,6 +77,7 @@ def _letters(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).casefold()
 
 
+@lru_cache(maxsize=_MEMORY)
 def edition_number(title: str) -> tuple[int, ...]:
     """What 第二版, "third edition" or "v2.1" counts; empty where the title counts nothing."""
     numbers = [_counted(match) for match in _EDITION_WORDS.finditer(_normal(title))]
@@ -98,7 +103,7 @@ def edition_date(title: str, path: str, text: str) -> str:
     return named_date(title, path) or text_date(text)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_MEMORY)
 def named_date(title: str, path: str) -> str:
     """The date in the title, else in the file's name, else the nearest folder that is a date."""
     place = PurePosixPath(path)
