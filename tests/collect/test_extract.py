@@ -105,8 +105,8 @@ def test_pdf_in_chinese_joins_lines_without_spaces() -> None:
     pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
     pdf = Pdf()
     lines = (
-        "儿童锁可以防止后排乘客在车辆行驶时从车内打开车门。请在每次行车之前",
-        "检查儿童锁是否已经锁上。",
+        "儿童锁可以防止后排乘客在车辆行驶时从车内打开车门。请先按下“锁止”",
+        "键，再检查儿童锁是否已经锁上。",
     )
     for index, line in enumerate(lines):
         pdf.line(60, 750 - 15 * index, line, 10, "STSong-Light")

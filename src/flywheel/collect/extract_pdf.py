@@ -350,14 +350,22 @@ def _is_full(line: Line) -> bool:
 
 
 def _glue(first: str, second: str) -> str:
-    """Chinese and Japanese lines join without a space."""
-    if first.endswith(HYPHEN) or (_is_wide(first[-1:]) and _is_wide(second[:1])):
+    """Chinese and Japanese lines join without a space, also beside their quotation marks."""
+    widths = [_width(text) for text in (first[-1:], second[:1])]
+    is_chinese = "W" in widths and all(width in "WA" for width in widths)
+    if first.endswith(HYPHEN) or is_chinese:
         return first + second
     return f"{first} {second}"
 
 
 def _is_wide(character: str) -> bool:
-    return bool(character) and unicodedata.east_asian_width(character) in "WF"
+    return _width(character) == "W"
+
+
+def _width(character: str) -> str:
+    """`W` for Chinese and Japanese, `A` for what both scripts use, such as “ ”; else `N`."""
+    width = unicodedata.east_asian_width(character) if character else "N"
+    return {"W": "W", "F": "W", "A": "A"}.get(width, "N")
 
 
 def _dehyphenated(text: str) -> str:
