@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from datasets import DATA, EXAMPLE, WORK
+from corpora import DATA, EXAMPLE, WORK
 from measure import Run, flywheel
 from table import print_table
 

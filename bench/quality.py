@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import peer
-from datasets import DATA, WORK, DataSet, Sizes, make
+from corpora import DATA, WORK, DataSet, Sizes, make
 from flywheel.evaluate import exam, metrics, text
 from flywheel.evaluate.metrics import Row
 from flywheel.records import Answer, Citation, ExamQuestion, Passage, Score, from_json

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets import DATA
+from corpora import DATA
 
 BENCH = Path(__file__).resolve().parent
 

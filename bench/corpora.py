@@ -1,6 +1,6 @@
 """The folders of documents and the exams that the benches run on.
 
-    python bench/datasets.py [--data ../shared/data]
+    python bench/corpora.py [--data ../shared/data]
 
 Makes, under `bench/.work/`, an exam for the car manual in `examples/` and, where the folder of
 real data is there, two more: Chinese statutes with laypeople's questions (LeCoQA) and English
