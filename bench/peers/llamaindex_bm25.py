@@ -22,7 +22,12 @@ FITTED_PATTERN = r"(?u)[\u3400-\u9fff]|[^\W\u3400-\u9fff]{2,}"
 def main() -> None:
     task = read_task()
     readers = {".html": HTMLTagReader(tag="body")} if task.fitted else None
-    reader = SimpleDirectoryReader(str(task.documents), recursive=True, file_extractor=readers)
+    reader = SimpleDirectoryReader(
+        str(task.documents),
+        recursive=True,
+        exclude_hidden=False,  # it would skip all under `.work`
+        file_extractor=readers,
+    )
     if task.fitted:
         splitter = SentenceSplitter(chunk_size=FITTED_TOKENS, chunk_overlap=FITTED_OVERLAP)
     else:
