@@ -280,7 +280,7 @@ def _language_of_latin(text: str) -> Language:
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     # Loading takes 0.9 s; most texts never need it.
-    from py3langid.langid import (  # type: ignore[import-untyped]
+    from py3langid.langid import (
         MODEL_FILE,
         LanguageIdentifier,
     )

@@ -196,7 +196,7 @@ def _zip_kind(data: bytes) -> str:
 
 def _ole_kind(data: bytes) -> str:
     """Office files of before 2007; encrypted newer ones come in the same wrapping."""
-    import olefile  # type: ignore[import-untyped]
+    import olefile
 
     try:
         with olefile.OleFileIO(BytesIO(data)) as container:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 
-from lxml import etree, html  # type: ignore[import-untyped]
+from lxml import etree, html
 
 from flywheel.collect.content import Content
 from flywheel.collect.decode import decode

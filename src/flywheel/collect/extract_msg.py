@@ -14,7 +14,7 @@ from flywheel.collect.extract_html import extract_html
 from flywheel.errors import ExtractError
 
 if TYPE_CHECKING:
-    import olefile  # type: ignore[import-untyped]
+    import olefile
 
 _SUBJECT, _SENDER, _ADDRESS, _TO, _BODY, _HTML = "0037", "0C1A", "0C1F", "0E04", "1000", "1013"
 _SENT, _DELIVERED = 0x00390040, 0x0E060040

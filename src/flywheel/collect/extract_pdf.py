@@ -22,7 +22,7 @@ from flywheel.collect.table import markdown_table
 from flywheel.errors import ExtractError
 
 if TYPE_CHECKING:
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
 _MARGIN = 0.09
 """The share of a page's height, above and below, where running headers and footers stand."""

@@ -26,7 +26,7 @@ def extract_xlsx(data: bytes) -> Content:
     """
     with Package(data, "XLSX") as package:  # the limits on unpacked sizes are checked here
         title = package.title()
-    from openpyxl import load_workbook  # type: ignore[import-untyped]
+    from openpyxl import load_workbook
 
     try:
         with warnings.catch_warnings():
@@ -49,7 +49,7 @@ def extract_xls(data: bytes) -> Content:
     Raises:
         ExtractError: encrypted or corrupt.
     """
-    import xlrd  # type: ignore[import-untyped]
+    import xlrd
 
     try:
         book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import islice
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 
 from flywheel.collect.content import Content, no_headings
 from flywheel.collect.decode import decode

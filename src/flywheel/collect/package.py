@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from types import TracebackType
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 
 from flywheel.errors import ExtractError
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
 HYPHEN = "\ufffe"
 """What pdfium writes for a hyphen at a line's end; it replaces the line break as well."""
@@ -123,7 +123,7 @@ class _Characters:
     """The characters of a text page, asked for one by one through pdfium's C functions."""
 
     def __init__(self, textpage: pypdfium2.PdfTextPage) -> None:
-        import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+        import pypdfium2.raw as pdfium
 
         self._pdfium, self._raw = pdfium, textpage.raw
         self._numbers = tuple(ctypes.c_double() for _ in range(4))
