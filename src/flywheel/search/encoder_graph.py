@@ -135,12 +135,12 @@ class _Checkpoint:
 
     def __init__(self, file: safe_open, path: Path) -> None:
         self._file, self._path = file, path
-        self._names = {_plain_name(name): name for name in file.keys()}  # noqa: SIM118
+        self._names = {_plain_name(name): name for name in file.keys()}  # type: ignore[no-untyped-call]  # noqa: SIM118
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
         if name not in self._names:
             raise ModelError(f"{self._path} lacks the tensor {name}: it is no encoder's weights.")
-        tensor: npt.NDArray[Any] = self._file.get_tensor(self._names[name])
+        tensor: npt.NDArray[Any] = self._file.get_tensor(self._names[name])  # type: ignore[no-untyped-call]
         return tensor.astype(np.float32)
 
 
@@ -185,7 +185,7 @@ class _Graph:
         )
         set_external_data(tensor, _WEIGHTS_NAME, offset=self._values.tell(), length=value.nbytes)
         tensor.ClearField("raw_data")
-        self._values.write(np.ascontiguousarray(value))
+        self._values.write(value.tobytes())
         self._tensors.append(tensor)
         return name
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from flywheel.records import PUBLIC, Hit, Passage
 from flywheel.search.frequencies import Frequencies
@@ -39,7 +39,9 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int: ...
 
-    def embed(self, texts: Sequence[str], kind: str) -> npt.NDArray[Any]: ...
+    def embed(
+        self, texts: Sequence[str], kind: Literal["passage", "question"]
+    ) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
