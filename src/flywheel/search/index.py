@@ -20,6 +20,7 @@ from flywheel.search.terms import fold, grams, has_han, term_ids
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
+    from lancedb.query import MatchQuery
 
 # Lance's own log speaks of folders that it creates; a user has no use for it.
 os.environ.setdefault("LANCE_LOG", "error")
@@ -102,6 +103,7 @@ def build_index(
 
 def _schema(dimensions: int | None) -> pa.Schema:
     import pyarrow as pa
+    from lancedb.query import MatchQuery
 
     strings = pa.list_(pa.string())
     fields = [
@@ -129,6 +131,7 @@ def _record_batches(
     frequencies: Frequencies,
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
+    from lancedb.query import MatchQuery
 
     stream = iter(passages)
     while batch := list(islice(stream, BATCH)):
@@ -178,12 +181,10 @@ class PassageIndex:
         Args:
             limit: how many to take from each field.
         """
-        from lancedb.query import MatchQuery
-
         folded = fold(question)
-        fields = [("words", MatchQuery(folded, "body"))]
+        fields = [("words", _matching(folded, "body"))]
         if has_han(folded):
-            fields.append(("characters", MatchQuery(grams(folded), "grams")))
+            fields.append(("characters", _matching(grams(folded), "grams")))
         found: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
         for name, query in fields:
             builder = self._table.search(query).where(reader.condition(), prefilter=True)
@@ -198,8 +199,9 @@ class PassageIndex:
     def _nearest(self, question: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
         assert self._embedder is not None
         vector = self._embedder.embed([question], "question")[0]
-        builder = self._table.search(vector, vector_column_name="vector").distance_type("dot")
-        builder = builder.where(reader.condition(), prefilter=True).refine_factor(5)
+        builder: Any = self._table.search(vector, vector_column_name="vector")
+        builder = builder.distance_type("dot").refine_factor(5)
+        builder = builder.where(reader.condition(), prefilter=True)
         rows: list[dict[str, Any]] = (
             builder.select([*_COLUMNS, "_distance"]).limit(limit).to_arrow().to_pylist()
         )
@@ -220,6 +222,13 @@ class PassageIndex:
 
     def _scan(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         yield from self._table.search().select(columns).to_batches(BATCH)
+
+
+def _matching(text: str, column: str) -> MatchQuery:
+    from lancedb.query import MatchQuery
+
+    # Its fields have defaults, in a form that type checkers do not read.
+    return MatchQuery(text, column)  # type: ignore[call-arg]
 
 
 def _hit(row: dict[str, Any], features: dict[str, float]) -> Hit:

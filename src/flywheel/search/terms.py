@@ -28,7 +28,7 @@ NUM_BUCKETS = 1 << 21
 
 
 class _Stemmer(Protocol):
-    def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
+    def stemWord(self, word: str) -> str: ...
 
 
 @cache
