@@ -53,13 +53,19 @@ class Assistant:
 
     def ask(self, question: str, reader: Reader | None = None) -> Answer:
         """The cited answer to a question, of what this reader may see."""
+        return self.observe(question, reader).answer
+
+    def observe(self, question: str, reader: Reader | None = None) -> Observation:
+        """Answers, and shows what confidence is estimated from: what it is fitted on."""
         started = time.perf_counter()
         hits = self.search(question, reader or Reader())
         searched = time.perf_counter()
-        drafted = draft(question, hits, self.index.frequencies, self.quoting)
-        decision = decide(question, hits, self.index.frequencies, self.calibration, self.deciding)
+        frequencies = self.index.frequencies
+        drafted = draft(question, hits, frequencies, self.quoting)
+        values = features(question, hits, frequencies) if hits else None
+        decision = decide(hits, values, self.calibration, self.deciding)
         done = time.perf_counter()
-        return Answer(
+        answer = Answer(
             question=question,
             answer=_wording(question, drafted, decision, hits),
             draft=drafted.text,
@@ -75,20 +81,12 @@ class Assistant:
                 "total": 1000 * (done - started),
             },
         )
-
-    def observe(self, question: str) -> Observation:
-        """Answers, and shows what confidence is estimated from: what it is fitted on."""
-        hits = self.search(question, Reader())
-        values = features(question, hits, self.index.frequencies) if hits else None
-        return Observation(
-            answer=self.ask(question),
-            features=values,
-            readings=tuple(hit.passage.text for hit in readings(hits)),
-        )
+        texts = tuple(hit.passage.text for hit in readings(hits))
+        return Observation(answer=answer, features=values, readings=texts)
 
     def search(self, question: str, reader: Reader) -> list[Hit]:
         """What the question finds, best first."""
-        return rank(self.index.search(question, reader))
+        return rank(question, self.index.search(question, reader), self.index.frequencies)
 
 
 def _wording(question: str, drafted: Draft, decision: Decision, hits: list[Hit]) -> str:

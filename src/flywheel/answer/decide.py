@@ -17,6 +17,7 @@ from pydantic import Field
 from flywheel.records import Hit, Kind, StageSettings
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import searched_text
+from flywheel.search.rank import name_terms
 from flywheel.search.terms import has_han, term_ids
 
 NUM_READINGS = 3
@@ -101,7 +102,7 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
     best = readings(hits)
     held = [np.isin(terms, term_ids(searched_text(hit.passage))) for hit in best]
     together = np.logical_or.reduce(held)
-    names = term_ids(" ".join((best[0].passage.title, *best[0].passage.headings)))
+    names = name_terms(best[0].passage)
     name_weights = frequencies.idf(names)
     second = best[1].score if len(best) > 1 else 0.0
     top = best[0].score or 1e-9
@@ -119,16 +120,18 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
 
 
 def decide(
-    question: str,
     hits: Sequence[Hit],
-    frequencies: Frequencies,
+    values: tuple[float, ...] | None,
     calibration: Calibration,
     settings: DecideSettings,
 ) -> Decision:
-    """Whether to give the draft made from these hits."""
-    if not hits:
+    """Whether to give the draft made from these hits.
+
+    Args:
+        values: their `features`; None where nothing was found.
+    """
+    if values is None:
         return Decision(kind="abstain", confidence=0.0)
-    values = features(question, hits, frequencies)
     confidence = calibration.first.probability(values)
     threshold = settings.wrong_cost / (1 + settings.wrong_cost)
     if confidence >= threshold:

@@ -30,15 +30,17 @@ _SENTENCE = re.compile(
 _TABLE_ROW = re.compile(r"\s*\|")
 HAN_CHARACTERS_PER_WORD = 1.8
 """An English word says about as much as 1.8 Han characters: one budget serves both."""
+NEARLY_AS_GOOD = 0.8
+"""Of the best passage's score; a second passage from here on adds as often as it distracts."""
 
 
 class QuoteSettings(StageSettings):
     """How much of the documents an answer quotes."""
 
-    max_words: int = Field(default=140, ge=20, le=400)
+    max_words: int = Field(default=250, ge=20, le=400)
     """Longest quote, in English words; a Chinese one has 1.8 characters for each."""
-    short_words: int = Field(default=55, ge=0, le=400)
-    """A quote shorter than this is joined by the next best passage, if both stay under it."""
+    short_words: int = Field(default=85, ge=0, le=400)
+    """The next best passage joins the best, if it is nearly as good and both stay under this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def draft(
     for hit in hits[:2]:
         spans = choose(hit.passage, weights, settings.max_words)
         words = sum(num_words(hit.passage.text[span.start : span.end]) for span in spans)
-        if citations and length + words > settings.short_words:
+        is_as_good = hit.score >= NEARLY_AS_GOOD * hits[0].score
+        if citations and not (is_as_good and length + words <= settings.short_words):
             break
         citations.extend(_cite(hit.passage, span) for span in spans)
         length += words

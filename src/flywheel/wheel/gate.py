@@ -25,7 +25,7 @@ class GateSettings(StageSettings):
 
     primary: str = "evidence_mrr"
     """The metric that a challenger must gain on."""
-    guards: tuple[str, ...] = ("evidence_recall_at_10", "answer_rouge_l", "selective_accuracy")
+    guards: tuple[str, ...] = ("evidence_recall_at_10", "answer_rouge_l")
     """Metrics that must not fall."""
     margin: float = Field(default=0.05, gt=0, le=0.5)
     """How much a guarded metric may seem to lose at worst."""
