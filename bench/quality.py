@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import peer
@@ -26,12 +27,23 @@ from table import print_table
 
 SHOWN = ("evidence_recall_at_10", "evidence_mrr", "answer_rouge_l")
 SHORT = Sizes(num_legal_questions=300, num_topics=1000, num_medical_questions=300)
-COLUMNS = ("system", "questions", "recall@10", "MRR", "ROUGE-L", "p50 ms", "index s", "peak MiB")
+COLUMNS = (
+    "system",
+    "questions",
+    "recall@10",
+    "MRR",
+    "ROUGE-L",
+    "characters",
+    "p50 ms",
+    "index s",
+    "peak MiB",
+)
 NOTE = (
-    "`index s`: from files to answering, each program's start included; Flywheel's also keeps its"
-    "\nindex on disk and fits its confidence, the peers keep theirs in memory. `peak MiB`: of"
-    "\nindexing for Flywheel, of the one process that does all for the peers. `p50 ms`: from the"
-    "\nquestion to the answer; a peer's answer is its best passage. Fitted: see bench/peer.py."
+    "`characters`: of the ten passages together, the median: what recall costs whoever reads them."
+    "\n`p50 ms`: from the question to the answer; a peer's answer is its best passage. `index s`:"
+    "\nfrom the files to the first question, each program's start included; Flywheel's index stays"
+    "\non disk and its confidence is fitted, the peers' are in memory. `peak MiB`: of indexing for"
+    "\nFlywheel, of the one process that does all for a peer. Default, fitted: see bench/peer.py."
 )
 
 
@@ -127,7 +139,7 @@ def results(data_set: DataSet) -> Iterator[Result]:
         try:
             yield sit_peer(data_set, other)
         except CommandFailed as error:
-            print(f"{other.name}: left out, {error}")
+            print(f"{other.name}: left out, {error}", flush=True)
 
 
 def table_rows(result: Result) -> Iterator[list[str]]:
@@ -136,13 +148,31 @@ def table_rows(result: Result) -> Iterator[list[str]]:
     for row in result.rows:
         parts.setdefault(exam.split_of(row.question), []).append(row)
     scores = metrics.score(result.rows)
-    took = [f"{result.index_seconds:.1f}", f"{result.peak_bytes / 2**20:.0f}"]
-    p50 = f"{scores['latency_p50_ms'].value:.1f}"
-    yield [result.system, str(len(result.rows)), *_shown(scores), p50, *took]
+    yield [
+        result.system,
+        str(len(result.rows)),
+        *_shown(scores),
+        f"{_num_characters(result.rows):,.0f}",
+        f"{scores['latency_p50_ms'].value:.1f}",
+        f"{result.index_seconds:.1f}",
+        f"{result.peak_bytes / 2**20:.0f}",
+    ]
     for split in exam.SPLITS:
         if len(parts) > 1 and split in parts:
-            part = metrics.score(parts[split])
-            yield [f"– {split}", str(len(parts[split])), *_shown(part), "", "", ""]
+            part = parts[split]
+            characters = f"{_num_characters(part):,.0f}"
+            yield [
+                f"– {split}",
+                str(len(part)),
+                *_shown(metrics.score(part)),
+                characters,
+                *("", "", ""),
+            ]
+
+
+def _num_characters(rows: Sequence[Row]) -> float:
+    """The length of what one question's passages give to read, at the median."""
+    return median(sum(len(passage.text) for passage in row.answer.passages) for row in rows)
 
 
 def _shown(scores: dict[str, Score]) -> list[str]:

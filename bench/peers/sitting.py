@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NUM_PASSAGES = 10
-STARTED = time.perf_counter()
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ def read_task() -> Task:
 
 
 def sit(task: Task, num_passages: int, search: Callable[[str], Sequence[Found]]) -> None:
-    """Asks every question, writes the answers with their latency, prints what indexing took."""
-    index_seconds = time.perf_counter() - STARTED
+    """Asks every question, writes the answers with their latency, prints what all of it took."""
+    started = time.perf_counter()
     questions = [json.loads(line) for line in task.exam.read_text(encoding="utf-8").splitlines()]
     with task.answers.open("w", encoding="utf-8") as file:
         for question in questions:
@@ -56,7 +55,8 @@ def sit(task: Task, num_passages: int, search: Callable[[str], Sequence[Found]])
             latency_ms = (time.perf_counter() - before) * 1000
             line = _line(question["id"], found[:NUM_PASSAGES]) | {"latency_ms": latency_ms}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    print(json.dumps({"index_seconds": index_seconds, "passages": num_passages}))
+    exam_seconds = time.perf_counter() - started
+    print(json.dumps({"exam_seconds": exam_seconds, "passages": num_passages}))
 
 
 def _line(question: str, found: Sequence[Found]) -> dict[str, object]:
