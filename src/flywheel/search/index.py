@@ -103,7 +103,6 @@ def build_index(
 
 def _schema(dimensions: int | None) -> pa.Schema:
     import pyarrow as pa
-    from lancedb.query import MatchQuery
 
     strings = pa.list_(pa.string())
     fields = [
@@ -131,7 +130,6 @@ def _record_batches(
     frequencies: Frequencies,
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
-    from lancedb.query import MatchQuery
 
     stream = iter(passages)
     while batch := list(islice(stream, BATCH)):
