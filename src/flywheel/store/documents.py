@@ -225,7 +225,9 @@ def labels(conn: Connection) -> set[str]:
 
 def num_passages(conn: Connection) -> int:
     """How many passages `iterate_passages` gives."""
-    return conn.scalar(select(func.coalesce(func.sum(documents.c.num_passages), 0)).where(_shown)) or 0
+    return (
+        conn.scalar(select(func.coalesce(func.sum(documents.c.num_passages), 0)).where(_shown)) or 0
+    )
 
 
 def count_fates(conn: Connection) -> dict[Fate, int]:

@@ -76,7 +76,7 @@ def add(
     num_deleted = 0
     with workspace.exclusive():
         for source in sources:
-            scanned = [each for each in scan(source, workspace.settings.read)]
+            scanned = list(scan(source, workspace.settings.read))
             its_files, deleted = _add_source(workspace, scanned, access, progress)
             files.extend(its_files)
             num_deleted += deleted

@@ -114,11 +114,7 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 
 def commented_toml() -> str:
     """A flywheel.toml that says what can be set and sets nothing."""
-    lines = [
-        "# Flywheel workspace. Every line below shows a default; remove the leading # to change",
-        "# it. `flywheel doctor`-free by design: a misspelt key is named with the nearest one.",
-    ]
-    lines = lines[:1] + ["# it."]
+    lines = ["# Flywheel workspace. Each line below shows a default; remove its # to change it."]
     for section, info in Settings.model_fields.items():
         model = _nested(info.annotation)
         assert model is not None
