@@ -1,0 +1,39 @@
+"""Turns an organisation's documents and corrections into its own small, cited assistant.
+
+    with Workspace.open("handbook") as workspace:
+        add(workspace, ["~/handbook"])
+        turn(workspace)
+        print(workspace.ask("Where is the child lock?").answer.answer)
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+# The wheels of onnxruntime report their use to its maker unless told not to before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+_PUBLIC = {
+    "Answer": "flywheel.records",
+    "Citation": "flywheel.records",
+    "Document": "flywheel.records",
+    "ExamQuestion": "flywheel.records",
+    "FlywheelError": "flywheel.errors",
+    "Passage": "flywheel.records",
+    "Score": "flywheel.records",
+    "Workspace": "flywheel.wheel.workspace",
+    "add": "flywheel.wheel.ingest",
+    "read_exam": "flywheel.evaluate.exam",
+    "turn": "flywheel.wheel.turn",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is asked for, so that importing the package costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'flywheel' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

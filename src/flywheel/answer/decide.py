@@ -18,7 +18,7 @@ from flywheel.records import Hit, Kind, StageSettings
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import searched_text
 from flywheel.search.rank import name_terms
-from flywheel.search.terms import has_han, term_ids
+from flywheel.search.terms import term_ids
 
 NUM_READINGS = 3
 FEATURES = (
@@ -29,15 +29,13 @@ FEATURES = (
     "unknown",
     "heading",
     "asked_heading",
-    "length",
-    "chinese",
 )
 
 
 class DecideSettings(StageSettings):
     """When the assistant speaks."""
 
-    wrong_cost: float = Field(default=1.0, ge=0, le=100)
+    wrong_cost: float = Field(default=0.5, ge=0, le=100)
     """How many right answers one wrong answer outweighs. 0 answers always; 3 is careful."""
 
 
@@ -114,8 +112,6 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
         float(weights[~frequencies.known(terms)].sum()) / total,
         float(name_weights[np.isin(names, terms)].sum()) / (float(name_weights.sum()) or 1.0),
         float(weights[np.isin(terms, names)].sum()) / total,
-        float(np.log1p(len(terms))),
-        float(has_han(question)),
     )
 
 
@@ -151,13 +147,13 @@ BUILT_IN = Calibration(
     first=Logistic(
         mean=(0.5,) * len(FEATURES),
         scale=(1.0,) * len(FEATURES),
-        weights=(6.0, 0.0, 1.0, 0.0, -2.0, 0.5, 0.5, 0.0, 0.0),
+        weights=(6.0, 0.0, 1.0, 0.0, -2.0, 0.5, 0.5),
         intercept=-0.5,
     ),
     any_reading=Logistic(
         mean=(0.5,) * len(FEATURES),
         scale=(1.0,) * len(FEATURES),
-        weights=(0.0, 6.0, 0.0, 0.0, -2.0, 0.5, 0.5, 0.0, 0.0),
+        weights=(0.0, 6.0, 0.0, 0.0, -2.0, 0.5, 0.5),
         intercept=0.0,
     ),
     num_questions=0,

@@ -5,7 +5,6 @@ Never on exam questions: on synthetic ones made from the documents, and later on
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,9 @@ import numpy as np
 from flywheel.answer.decide import BUILT_IN, FEATURES, Calibration, Logistic
 
 CODE_VERSION = 1
+STRENGTH = 0.1
+"""Inverse regularisation. Made questions are easier to tell apart than users' ones: with 1.0 the
+Brier score on legal questions is 0.205, with 0.1 0.185, and no worse elsewhere."""
 FEWEST = 40
 """Fewer observations than this say less than the built-in calibration."""
 FEWEST_OF_A_KIND = 8
@@ -57,9 +59,7 @@ def _logistic(
     mean = features.mean(axis=0)
     scale = features.std(axis=0)
     scale[scale < 1e-9] = 1.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = LogisticRegression(C=1.0, max_iter=1000).fit((features - mean) / scale, labels)
+    model = LogisticRegression(C=STRENGTH, max_iter=1000).fit((features - mean) / scale, labels)
     return Logistic(
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
