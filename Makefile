@@ -54,7 +54,7 @@ clean:
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are written last, so that an interrupted installation is begun again.
-$(VENV)/made: Makefile
+$(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 	  "Flywheel needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + \
 	  ". Name a newer one: make PYTHON=python3.12 demo")'
