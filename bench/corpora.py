@@ -15,6 +15,7 @@ import json
 import random
 import re
 import shutil
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,20 @@ def medical(data: Path, sizes: Sizes) -> DataSet | None:
     return DataSet(
         name="medical-en", documents=documents, exam=_write_exam("medical-en", filter(None, lines))
     )
+
+
+def all_laws(data: Path) -> Path | None:
+    """3,475 Chinese statutes and regulations, unpacked here once; 58 MB."""
+    archive = data / "legal-zh" / "laws-all.tar.xz"
+    folder = WORK / "laws-all"
+    if folder.is_dir() or not archive.is_file():
+        return folder if folder.is_dir() else None
+    part = folder.with_name("laws-all.part")
+    shutil.rmtree(part, ignore_errors=True)
+    with tarfile.open(archive) as packed:
+        packed.extractall(part, filter="data")
+    part.rename(folder)
+    return folder
 
 
 MAKERS: tuple[Callable[[Path, Sizes], DataSet | None], ...] = (example, legal, medical)

@@ -22,7 +22,7 @@ BENCH = Path(__file__).resolve().parent
 
 def commands(*, full: bool) -> Iterator[list[str]]:
     """Each bench with its arguments, the quick ones first."""
-    yield ["collect.py", "--runs", "3" if full else "1"]
+    yield ["collect.py", *(["--full"] if full else ["--runs", "1"])]
     yield ["latency.py", "--sizes", "1000", "10000", *(["100000"] if full else [])]
     yield ["quality.py", *(["--full"] if full else [])]
     if (DATA / "privacy").is_dir():
