@@ -1,5 +1,7 @@
 """Turns an organisation's documents and corrections into its own small, cited assistant.
 
+From Python::
+
     with Workspace.open("handbook") as workspace:
         add(workspace, ["~/handbook"])
         turn(workspace)

@@ -187,7 +187,7 @@ def compose(citations: Sequence[Citation]) -> str:
 
 
 def source_name(citation: Citation) -> str:
-    """`《民法典》第九百六十七条：` or `Charging at home, Timers:`, as the quote's language has it."""
+    """`《民法典》第九百六十七条：` or `Charging at home, Timers:`, by the quote's language."""
     heading = citation.headings[-1] if citation.headings else ""
     if HAN_RUN.search(citation.quote):
         return f"根据《{citation.title}》{heading}：\n"
