@@ -53,14 +53,26 @@ def _name_terms(names: tuple[str, ...]) -> TermIds:
 
 def _by_text(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> dict[str, float]:
     best = max((_lexical(hit) for hit in hits), default=0.0)
-    asked = term_ids(question)
-    scores = {}
-    for hit in hits:
-        names = name_terms(hit.passage)
-        weights = frequencies.idf(names)
-        named = float(weights[np.isin(names, asked)].sum()) / (float(weights.sum()) or 1.0)
-        scores[hit.passage.id] = _lexical(hit) + NAMED_BONUS * best * named
-    return scores
+    named = _named(question, hits, frequencies)
+    return {
+        hit.passage.id: _lexical(hit) + NAMED_BONUS * best * share
+        for hit, share in zip(hits, named, strict=True)
+    }
+
+
+def _named(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> list[float]:
+    """For each hit, the share of its title's and headings' weight that the question holds."""
+    if not hits:
+        return []
+    names = [name_terms(hit.passage) for hit in hits]
+    # All hits in one pass: one by one this took longer than the search.
+    terms = np.concatenate(names)
+    owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
+    weights = frequencies.idf(terms)
+    asked = np.bincount(owners, weights * np.isin(terms, term_ids(question)), len(names))
+    total = np.bincount(owners, weights, len(names))
+    shares: list[float] = (asked / np.maximum(total, 1e-9)).tolist()
+    return shares
 
 
 def _lexical(hit: Hit) -> float:
