@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import PurePosixPath
 
 from flywheel.collect.clean import clean, detect_language
 from flywheel.collect.dedupe import Fingerprint, fingerprint
@@ -32,7 +37,9 @@ CODE_VERSION = 1
 """Raise it when the same file would give other passages: every source is then read afresh."""
 
 IN_PROCESS = 4
-"""So few files are done before other processes have started."""
+"""So few files of plain text are done before other processes have started."""
+PLAIN = ("", ".txt", ".md", ".markdown", ".csv", ".tsv", ".json", ".jsonl")
+"""Suffixes that no parser written in C reads, whose crash would be the whole program's."""
 FILES_PER_TASK = 8
 
 
@@ -68,11 +75,11 @@ def collect(
     settings: CollectSettings,
     access: tuple[str, ...] = (PUBLIC,),
     num_processes: int | None = None,
-) -> Iterator[Collected]:
-    """The outcome of every file, in the order given."""
+) -> Generator[Collected, None, None]:
+    """The outcome of every file, in the order given. Closing it ends the processes at once."""
     stream = iter(files)
     first = list(islice(stream, IN_PROCESS + 1))
-    if len(first) <= IN_PROCESS:
+    if len(first) <= IN_PROCESS and all(map(_is_harmless, first)):
         yield from _collect_batch(first, settings, access)
         return
     num_processes = num_processes or min(os.cpu_count() or 1, 8)
@@ -144,6 +151,10 @@ def _not_a_file(outcome: Collected, scanned: Scanned) -> Collected:
     return replace(outcome, fate="kept", reason=f"archive of {scanned.num_members} files")
 
 
+def _is_harmless(file: Scanned) -> bool:
+    return not isinstance(file, File) or PurePosixPath(file.path.lower()).suffix in PLAIN
+
+
 def _name_to_extract(file: File) -> str:
     return file.member or file.path
 
@@ -189,28 +200,72 @@ def _collect_in_parallel(
                     running.popleft()
             except BrokenProcessPool:
                 unfinished = [batch for batch, _ in running]
-        for batch in unfinished[:num_processes]:
-            for file in batch:
-                yield _collect_alone(file, settings, access)
+        suspects = [file for batch in unfinished[:num_processes] for file in batch]
+        yield from _collect_one_by_one(suspects, settings, access)
         waiting.extend(unfinished[num_processes:])
 
 
-def _collect_alone(file: Scanned, settings: CollectSettings, access: tuple[str, ...]) -> Collected:
-    """In a process for itself, since it may be the one that killed the others."""
-    with _pool(1) as pool:
-        try:
-            return pool.submit(collect_file, file, settings, access).result()
-        except BrokenProcessPool:
-            return Collected(
-                source=file.source,
-                path=file.path,
-                size=file.size,
-                modified=file.modified,
-                fate="failed",
-                reason="crashes its reader",
-            )
+def _collect_one_by_one(
+    files: Iterable[Scanned], settings: CollectSettings, access: tuple[str, ...]
+) -> Iterator[Collected]:
+    """In a process of their own, so that the file it dies of is known; the next gets another."""
+    waiting = deque(files)
+    while waiting:
+        with _pool(1) as pool:
+            try:
+                while waiting:
+                    outcome = pool.submit(collect_file, waiting[0], settings, access).result()
+                    waiting.popleft()
+                    yield outcome
+            except BrokenProcessPool:
+                yield _crashed(waiting.popleft())
 
 
-def _pool(num_processes: int) -> ProcessPoolExecutor:
+def _crashed(file: Scanned) -> Collected:
+    return Collected(
+        source=file.source,
+        path=file.path,
+        size=file.size,
+        modified=file.modified,
+        fate="failed",
+        reason="crashes its reader",
+    )
+
+
+@contextmanager
+def _pool(num_processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this block, or with this process, whatever they are doing."""
     # A forked child would inherit the threads' locks of the database and of Lance.
-    return ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    lifeline, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(
+        num_processes, mp_context=context, initializer=_live_by, initargs=(lifeline,)
+    )
+    with lifeline, held:
+        try:
+            _start(pool)
+            yield pool
+        except BaseException:
+            held.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start(pool: ProcessPoolExecutor) -> None:
+    """Starts the processes, deaf to Ctrl-C: it is for whoever waits for them to end them."""
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        pool.submit(int)  # the first task starts them all
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def _live_by(lifeline: Connection) -> None:
+    """Ends this process once nobody holds the other end: a killed parent cannot say goodbye."""
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def _end_with(lifeline: Connection) -> None:
+    lifeline.poll(None)
+    os._exit(1)
