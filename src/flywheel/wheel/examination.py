@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import SourceError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.exam import Sitting, read_exam
@@ -71,12 +72,21 @@ def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
     return replace(sitting, rows=rows, metrics=metrics.score(rows)) if ids else sitting
 
 
-def with_note(decision: gate.Decision, ids: frozenset[str]) -> gate.Decision:
-    """The decision, saying how many questions were left out."""
-    if not ids:
-        return decision
-    note = f"{len(ids)} questions left out, whose evidence the documents no longer hold"
-    return replace(decision, reasons=(*decision.reasons, note))
+def with_notes(
+    decision: gate.Decision, exam: Sequence[ExamQuestion], stale: frozenset[str] = frozenset()
+) -> gate.Decision:
+    """The decision, saying what kind of exam it stands on."""
+    notes = []
+    if stale:
+        notes.append(
+            f"{len(stale)} questions left out, whose evidence the documents no longer hold"
+        )
+    if all(SYNTHETIC in each.tags for each in exam):
+        notes.append(
+            f"the exam is synthetic: {len(exam)} questions made from the documents; "
+            "exam.jsonl would ask what users ask"
+        )
+    return replace(decision, reasons=(*decision.reasons, *notes))
 
 
 def num_decisions(workspace: Workspace, exam: Sequence[ExamQuestion]) -> int:

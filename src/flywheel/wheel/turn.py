@@ -55,8 +55,9 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
         ingest.resolve(workspace)
         champion, latest = _standing(workspace)
         bundle = build(workspace, progress)
-        if latest and latest.bundle_hash == _hash(bundle):
-            return _nothing_new(latest, champion, time.perf_counter() - started)
+        for earlier in (champion, latest):
+            if earlier and earlier.bundle_hash == _hash(bundle):
+                return _nothing_new(earlier, champion, time.perf_counter() - started)
 
         challenger = workspace.assemble(bundle, number=0)
         exam = examination.questions(workspace, challenger.index)
@@ -111,7 +112,7 @@ def decide(
 ) -> gate.Decision:
     """The gate's decision; the champion sits the same questions first."""
     if champion is None:
-        return gate.FIRST
+        return examination.with_notes(gate.FIRST, exam)
     before = evaluate(exam, workspace.assistant(champion), workspace, progress)
     stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
     decision = gate.decide(
@@ -121,7 +122,7 @@ def decide(
         k=examination.num_decisions(workspace, exam) + 1,
         newer_documents=_is_learned_alike(champion.bundle, bundle),
     )
-    return examination.with_note(decision, stale)
+    return examination.with_notes(decision, exam, stale)
 
 
 def keep(
@@ -162,14 +163,14 @@ def _standing(workspace: Workspace) -> tuple[Version | None, Version | None]:
         return versions.champion(conn), every[-1] if every else None
 
 
-def _nothing_new(latest: Version, champion: Version | None, seconds: float) -> Turned:
+def _nothing_new(earlier: Version, champion: Version | None, seconds: float) -> Turned:
     assert champion is not None
     return Turned(
-        version=latest.number,
-        decision=latest.decision,
-        reasons=(f"nothing is new since version {latest.number}",),
+        version=earlier.number,
+        decision=earlier.decision,
+        reasons=(f"nothing is new since version {earlier.number}",),
         champion=champion.number,
-        metrics=latest.metrics,
+        metrics=earlier.metrics,
         sitting=None,
         seconds=seconds,
     )
