@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from flywheel.collect import dedupe, pipeline
 from flywheel.collect.pipeline import Collected, CollectSettings
 from flywheel.collect.read import Scanned, scan
+from flywheel.errors import SourceError
 from flywheel.records import PUBLIC, Fate
 from flywheel.store import documents as document_store
 from flywheel.store import state
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 FILES_PER_COMMIT = 64
 _COLLECTED_WITH = "collected_with"
+_ACCESS = "access"
 _UNRESOLVED = "unresolved"
 
 Progress = Callable[[str, int, int], None]
@@ -68,16 +71,17 @@ def add(
         access: the labels of whoever may read these sources; None keeps what they have.
 
     Raises:
-        SourceError: a source is not there, or holds nothing. Sources before it are staged.
+        SourceError: a source is not there, or holds nothing. Nothing is staged then.
         WorkspaceBusy: another add or turn is running.
     """
     started = datetime.now(UTC)
     files: list[FileFate] = []
     num_deleted = 0
     with workspace.exclusive():
-        for source in sources:
-            scanned = list(scan(source, workspace.settings.read))
-            its_files, deleted = _add_source(workspace, scanned, access, progress)
+        named = dict.fromkeys(map(_full_name, sources))
+        scans = {source: _scan(workspace, source) for source in named}
+        for source, scanned in scans.items():
+            its_files, deleted = _add_source(workspace, source, scanned, access, progress)
             files.extend(its_files)
             num_deleted += deleted
         fates = resolve(workspace)
@@ -103,47 +107,99 @@ def _listed(each: StagedDocument) -> FileFate:
     )
 
 
+def _full_name(source: str) -> str:
+    """One name for one place, so that a folder is not added twice under two."""
+    if _is_address(source):
+        return source
+    path = Path(source).expanduser().absolute()
+    return str(path.resolve() if ".." in path.parts else path)
+
+
+def _is_address(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def _scan(workspace: Workspace, source: str) -> list[Scanned]:
+    """What a source holds, each path once, without the workspace's own files.
+
+    Nothing, where all that was added of it is gone.
+    """
+    try:
+        found = {each.path: each for each in scan(source, workspace.settings.read)}
+    except SourceError:
+        if not _was_emptied(workspace, source):
+            raise
+        return []
+    if _is_address(source):
+        return list(found.values())
+    place = Path(source).resolve()
+    folder = place if place.is_dir() else place.parent
+    scanned = [each for each in found.values() if not workspace.owns(folder / each.path)]
+    if not scanned and not _was_emptied(workspace, source):
+        raise SourceError(f"{source}: nothing but the workspace itself. Name your documents.")
+    return scanned
+
+
+def _was_emptied(workspace: Workspace, source: str) -> bool:
+    """Whether documents of a source are staged, and its place was cleared rather than cut off.
+
+    A share that is not mounted lacks the folder above, too.
+    """
+    if _is_address(source) or not Path(source).parent.is_dir():
+        return False
+    with workspace.database.read() as conn:
+        return bool(document_store.stamps(conn, source))
+
+
 def _add_source(
     workspace: Workspace,
+    source: str,
     scanned: list[Scanned],
     access: Sequence[str] | None,
     progress: Progress | None,
 ) -> tuple[list[FileFate], int]:
-    scanned = [each for each in scanned if not _is_own(workspace.root, each)]
-    if not scanned:
-        return [], 0
-    source = scanned[0].source
     collected_with = _fingerprint_of(workspace.settings.collect)
     with workspace.database.read() as conn:
         known = document_store.stamps(conn, source)
         is_current = state.get(conn, f"{_COLLECTED_WITH}:{source}") == collected_with
-        labels = _labels(conn, source)
+        labels = tuple(access or state.get(conn, f"{_ACCESS}:{source}") or (PUBLIC,))
     same = {each.path for each in scanned if is_current and _is_same(each, known.get(each.path))}
-    gone = [path for path in known if path not in {each.path for each in scanned}]
-    workspace.database.write(lambda conn: _tombstone(conn, source, gone))
-    if access is not None:
-        ids = [pipeline.document_id(source, path) for path in known]
-        workspace.database.write(lambda conn: document_store.set_access(conn, ids, list(access)))
+    gone = sorted(known.keys() - {each.path for each in scanned})
+
+    def prepare(conn: Connection) -> None:
+        _tombstone(conn, source, gone)
+        if access:
+            ids = [pipeline.document_id(source, path) for path in known]
+            document_store.set_access(conn, ids, list(labels))
+            state.put(conn, f"{_ACCESS}:{source}", list(labels))
+        if not known:
+            # Said at the start, so that an interrupted first add goes on.
+            state.put(conn, f"{_COLLECTED_WITH}:{source}", collected_with)
+
+    workspace.database.write(prepare)
     fresh = (each for each in scanned if each.path not in same)
-    new_access = tuple(access) if access is not None else labels
-    collected = pipeline.collect(fresh, workspace.settings.collect, new_access)
     fates = {path: _unchanged(source, path) for path in same}
-    for batch in _batches(collected, FILES_PER_COMMIT):
-        staged = [(_staged(each, new_access), each.passages) for each in batch]
-
-        def stage(conn: Connection, staged: Any = staged) -> None:
-            state.put(conn, _UNRESOLVED, True)
-            document_store.put_all(conn, staged)
-
-        workspace.database.write(stage)
-        for each in batch:
-            fates[each.path] = _fate(each, known.get(each.path))
-            if progress:
-                progress("collect", len(fates), len(scanned))
+    with closing(pipeline.collect(fresh, workspace.settings.collect, labels)) as collected:
+        for batch in _batches(collected, FILES_PER_COMMIT):
+            _stage(workspace, batch, labels)
+            for each in batch:
+                fates[each.path] = _fate(each, known.get(each.path) if is_current else None)
+                if progress:
+                    progress("collect", len(fates), len(scanned))
     workspace.database.write(
         lambda conn: state.put(conn, f"{_COLLECTED_WITH}:{source}", collected_with)
     )
     return [fates[each.path] for each in scanned], len(gone)
+
+
+def _stage(workspace: Workspace, batch: list[Collected], access: tuple[str, ...]) -> None:
+    staged = [(_staged(each, access), each.passages) for each in batch]
+
+    def write(conn: Connection) -> None:
+        state.put(conn, _UNRESOLVED, True)
+        document_store.put_all(conn, staged)
+
+    workspace.database.write(write)
 
 
 def resolve(workspace: Workspace) -> dict[tuple[str, str], StagedDocument]:
@@ -164,29 +220,10 @@ def resolve(workspace: Workspace) -> dict[tuple[str, str], StagedDocument]:
     return workspace.database.write(write)
 
 
-def _is_own(root: Path, scanned: Scanned) -> bool:
-    """Whether a file is the workspace's own: its database is no document."""
-    location = getattr(scanned, "location", "")
-    if not location:
-        return False
-    path = Path(location)
-    own = ("flywheel.toml", "flywheel.db", "flywheel.db-wal", "flywheel.db-shm", "flywheel.lock")
-    is_top = path.parent == root and (path.name in own or path.name == "exam.jsonl")
-    return is_top or root / "artifacts" in path.parents
-
-
 def _is_same(scanned: Scanned, stamp: Stamp | None) -> bool:
-    if stamp is None or scanned.source.startswith(("http://", "https://")):
+    if stamp is None or _is_address(scanned.source):
         return False
     return stamp.size == scanned.size and abs(stamp.modified - scanned.modified) < 1e-3
-
-
-def _labels(conn: Connection, source: str) -> tuple[str, ...]:
-    """What the source's documents are labelled with; public where it is new."""
-    for document in document_store.list_documents(conn):
-        if document.source == source:
-            return document.access
-    return (PUBLIC,)
 
 
 def _tombstone(conn: Connection, source: str, paths: list[str]) -> None:

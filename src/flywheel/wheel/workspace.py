@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
 
+_LOCK = "flywheel.lock"
+_SQLITE = "sqlite:///"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
@@ -105,6 +108,14 @@ class Workspace:
             "start with `flywheel up DOCUMENTS`."
         )
 
+    def owns(self, path: Path) -> bool:
+        """Whether a file (its links resolved) is the workspace's own, and so no document."""
+        root = self.root.resolve()
+        database = _absolute(self.settings.store.url, root).removeprefix(_SQLITE)
+        own = {root / settings_file.FILE, root / _LOCK, root / self.settings.exam.file}
+        own |= {Path(database + suffix) for suffix in ("", "-wal", "-shm", "-journal")}
+        return path in own or self.artifacts.root.resolve() in path.parents
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Holds the workspace for one add or turn; the system lets go when the holder dies.
@@ -112,7 +123,7 @@ class Workspace:
         Raises:
             WorkspaceBusy: another process holds it.
         """
-        with (self.root / "flywheel.lock").open("w") as file:
+        with (self.root / _LOCK).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -229,7 +240,6 @@ class Workspace:
 
 def _absolute(url: str, root: Path) -> str:
     """An SQLite path is relative to the workspace, wherever the command was typed."""
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/"):
-        return f"{prefix}{root / url.removeprefix(prefix)}"
+    if url.startswith(_SQLITE):
+        return f"{_SQLITE}{root / url.removeprefix(_SQLITE)}"
     return url
