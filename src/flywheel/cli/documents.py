@@ -34,6 +34,8 @@ def add(
         show.print_json({"documents": rows, "seconds": round(added.seconds, 3)})
         return
     print_added(added)
+    if added.num_deleted or any(each.fate != "unchanged" for each in added.files):
+        click.echo("Next: flywheel turn")
 
 
 def print_added(added: ingest.Added) -> None:
@@ -42,7 +44,8 @@ def print_added(added: ingest.Added) -> None:
     parts = [f"{num} {fate}" for fate, num in counts.most_common()]
     if added.num_deleted:
         parts.append(f"{added.num_deleted} deleted")
-    click.echo(f"{len(added.files)} files in {added.seconds:.1f} s: {', '.join(parts)}")
+    num_files = show.count(len(added.files), "file")
+    click.echo(f"{num_files} in {added.seconds:.1f} s: {', '.join(parts)}")
     aside = [each for each in added.files if each.fate not in ("kept", "unchanged")]
     for each in aside[:LISTED]:
         click.echo(f"  {each.fate:<10} {each.path}: {each.reason}")
@@ -71,11 +74,14 @@ def documents(context: click.Context, as_json: bool) -> None:
     if as_json:
         show.print_json({"documents": [file_row(each) for each in rows]})
         return
+    if not rows:
+        click.echo("No documents yet. Add some: flywheel add DOCUMENTS")
+        return
     show.console().print(_table(rows))
 
 
 def _table(rows: Sequence[ingest.FileFate]) -> Table:
-    table = Table(title=f"{len(rows)} files")
+    table = Table(title=show.count(len(rows), "file"))
     for name in ("source", "path", "fate", "passages", "reason"):
         table.add_column(name, justify="right" if name == "passages" else "left")
     for each in rows:

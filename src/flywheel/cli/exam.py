@@ -22,6 +22,8 @@ from flywheel.wheel import turn as wheel
 @click.pass_context
 def exam(context: click.Context, file: Path, answers: Path | None, as_json: bool) -> None:
     """Sit the exam in FILE with the version that serves, and print its scores."""
+    if answers and (answers.is_dir() or not answers.absolute().parent.is_dir()):
+        raise click.UsageError(f"{answers} cannot be a file: name one in a folder that is there.")
     questions = read_exam(file)
     with open_workspace(context) as workspace, show.progress_bar() as progress:
         champion = workspace.champion()

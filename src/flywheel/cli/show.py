@@ -30,6 +30,11 @@ def console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=True)
 
 
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_json(data: dict[str, Any]) -> None:
     """One JSON object on stdout."""
     click.echo(json.dumps(data, ensure_ascii=False))

@@ -36,8 +36,10 @@ def turn(context: click.Context, as_json: bool) -> None:
 def print_turned(turned: wheel.Turned) -> None:
     """What a turn came to: the score table, the decision and its reasons."""
     console = show.console()
-    if turned.sitting:
-        console.print(score_table(turned.sitting))
+    if turned.sitting is None:
+        console.print(f"{turned.reasons[0].capitalize()}. Version {turned.champion} serves.")
+        return
+    console.print(score_table(turned.sitting))
     decision = f"Version {turned.version}: {turned.decision}, in {turned.seconds:.1f} s"
     console.print(f"{decision}. Version {turned.champion} serves.")
     for reason in turned.reasons:

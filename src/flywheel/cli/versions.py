@@ -24,7 +24,10 @@ def versions(context: click.Context, as_json: bool) -> None:
     if as_json:
         show.print_json({"versions": [to_json(each) for each in every], "champion": serving})
         return
-    table = Table(title=f"{len(every)} versions")
+    if not every:
+        click.echo("No version yet. Make one from what is staged: flywheel turn")
+        return
+    table = Table(title=show.count(len(every), "version"))
     for name in ("version", "made", "parent", primary, "decision", "reasons"):
         table.add_column(name)
     for each in every:

@@ -81,6 +81,8 @@ def load_settings(path: Path) -> Settings:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -90,8 +92,10 @@ def load_settings(path: Path) -> Settings:
 def _problem(error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "model_type":
+        return f"{name} is a section: write [{name}] on a line of its own, its keys below."
     if first["type"] != "extra_forbidden":
-        return f"{name}: {first['msg']}"
+        return f"{name}: {first['msg'].removeprefix('Value error, ')}"
     nearest = difflib.get_close_matches(name, _names(Settings), n=1, cutoff=0.4)
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     return f"there is no setting {name}.{hint}"
