@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SENTENCE = re.compile(
     r"[^\n。！？!?；;.]*(?:[。！？!?；;.]+(?=[\s”’」』)）\]]|[^\x00-\x7f]|$)[”’」』)）\]]*|[.;!?]|\n|$)"
 )
+_ARTICLE = re.compile(r"第\S{1,12}条(之\S{1,3})?")
 _TABLE_ROW = re.compile(r"\s*\|")
 HAN_CHARACTERS_PER_WORD = 1.8
 """An English word says about as much as 1.8 Han characters: one budget serves both."""
@@ -190,5 +191,6 @@ def source_name(citation: Citation) -> str:
     """`《民法典》第九百六十七条：` or `Charging at home, Timers:`, by the quote's language."""
     heading = citation.headings[-1] if citation.headings else ""
     if HAN_RUN.search(citation.quote):
-        return f"根据《{citation.title}》{heading}：\n"
+        rules = "规定" if _ARTICLE.fullmatch(heading) else ""
+        return f"根据《{citation.title}》{heading}{rules}：\n"
     return f"{citation.title}, {heading}:\n" if heading else f"{citation.title}:\n"

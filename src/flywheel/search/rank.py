@@ -22,8 +22,10 @@ from flywheel.search.terms import term_ids
 if TYPE_CHECKING:
     from flywheel.search.terms import TermIds
 
-NAMED_BONUS = 0.2
+NAMES_BONUS = 0.2
 """Of the best score, for a passage all of whose title and headings the question names."""
+HEADING_BONUS = 0.1
+"""The same for its innermost heading alone: short questions are often just that."""
 RECIPROCAL_RANK_K = 60
 
 
@@ -32,10 +34,12 @@ def rank(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> list[H
     by_text = _ordered(hits, _by_text(question, hits, frequencies))
     if not any("similarity" in hit.features for hit in hits):
         return by_text
-    similar = {hit.passage.id: hit.features.get("similarity", -1.0) for hit in hits}
-    by_meaning = _ordered(hits, similar)
-    merged: dict[str, float] = dict.fromkeys(similar, 0.0)
-    for order in (by_text, by_meaning):
+    # An order holds what its own search found: elsewhere a hit would get a place by its id.
+    with_terms = [hit for hit in by_text if _lexical(hit) > 0]
+    alike = [hit for hit in hits if "similarity" in hit.features]
+    by_meaning = _ordered(alike, {hit.passage.id: hit.features["similarity"] for hit in alike})
+    merged = {hit.passage.id: 0.0 for hit in hits}
+    for order in (with_terms, by_meaning):
         for place, hit in enumerate(order, start=1):
             merged[hit.passage.id] += 1 / (RECIPROCAL_RANK_K + place)
     return _ordered(hits, merged)
@@ -53,25 +57,30 @@ def _name_terms(names: tuple[str, ...]) -> TermIds:
 
 def _by_text(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> dict[str, float]:
     best = max((_lexical(hit) for hit in hits), default=0.0)
-    named = _named(question, hits, frequencies)
+    asked = term_ids(question)
+    all_names = _shares([name_terms(hit.passage) for hit in hits], asked, frequencies)
+    innermost = _shares([_innermost_terms(hit.passage) for hit in hits], asked, frequencies)
     return {
-        hit.passage.id: _lexical(hit) + NAMED_BONUS * best * share
-        for hit, share in zip(hits, named, strict=True)
+        hit.passage.id: _lexical(hit) + best * (NAMES_BONUS * names + HEADING_BONUS * heading)
+        for hit, names, heading in zip(hits, all_names, innermost, strict=True)
     }
 
 
-def _named(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> list[float]:
-    """For each hit, the share of its title's and headings' weight that the question holds."""
-    if not hits:
+def _innermost_terms(passage: Passage) -> TermIds:
+    return _name_terms(passage.headings[-1:] or (passage.title,))
+
+
+def _shares(names: list[TermIds], asked: TermIds, frequencies: Frequencies) -> list[float]:
+    """For each of the names, the share of its weight that is asked for."""
+    if not names:
         return []
-    names = [name_terms(hit.passage) for hit in hits]
     # All hits in one pass: one by one this took longer than the search.
     terms = np.concatenate(names)
     owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
     weights = frequencies.idf(terms)
-    asked = np.bincount(owners, weights * np.isin(terms, term_ids(question)), len(names))
+    held = np.bincount(owners, weights * np.isin(terms, asked), len(names))
     total = np.bincount(owners, weights, len(names))
-    shares: list[float] = (asked / np.maximum(total, 1e-9)).tolist()
+    shares: list[float] = (held / np.maximum(total, 1e-9)).tolist()
     return shares
 
 
