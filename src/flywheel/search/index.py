@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Lance's own log speaks of folders that it creates; a user has no use for it.
 os.environ.setdefault("LANCE_LOG", "error")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Part of an index's content hash: raise it when the same passages would be indexed otherwise."""
 
 BATCH = 2_000
@@ -190,13 +190,14 @@ class PassageIndex:
             for row in rows:
                 found.setdefault(row["id"], (row, {}))[1][name] = row["_score"]
         if self._embedder:
-            for row in self._nearest(question, reader, limit):
+            for row in self._nearest(folded, reader, limit):
                 found.setdefault(row["id"], (row, {}))[1]["similarity"] = 1 - row["_distance"]
         return [_hit(row, features) for row, features in found.values()]
 
-    def _nearest(self, question: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
+    def _nearest(self, folded: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
+        """By meaning; the question is embedded as the passages were, folded."""
         assert self._embedder is not None
-        vector = self._embedder.embed([question], "question")[0]
+        vector = self._embedder.embed([folded], "question")[0]
         builder: Any = self._table.search(vector, vector_column_name="vector")
         builder = builder.distance_type("dot").refine_factor(5)
         builder = builder.where(reader.condition(), prefilter=True)

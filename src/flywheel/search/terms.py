@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     TermIds = npt.NDArray[np.int64]
 
-HAN_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿]+")
-LATIN_WORD = re.compile(r"[^\W_㐀-䶿一-鿿豈-﫿]+")
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+HAN_RUN = re.compile(rf"[{_HAN}]+")
+LATIN_WORD = re.compile(rf"[^\W_{_HAN}]+")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 NUM_BUCKETS = 1 << 21
 """Terms are counted by hash: 2 million buckets of 4 bytes bound the memory for any corpus."""
@@ -52,8 +54,11 @@ def _simplifier() -> object:
 
 
 def fold(text: str) -> str:
-    """NFKC, lower case, traditional characters as simplified: what two spellings share."""
-    folded = unicodedata.normalize("NFKC", text).lower()
+    """NFKC, lower case, traditional characters as simplified: what two spellings share.
+
+    Half of a surrogate pair, which an escape in JSON can carry and no UTF-8 holds, is a space.
+    """
+    folded = unicodedata.normalize("NFKC", _LONE_SURROGATE.sub(" ", text)).lower()
     if HAN_RUN.search(folded):
         folded = str(_simplifier().convert(folded))  # type: ignore[attr-defined]
     return folded
