@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -83,7 +83,7 @@ def test_ranking_loses_nothing_and_scores_fall(scores: list[float]) -> None:
     hits = [hit(f"{place:02}", words=score) for place, score in enumerate(scores)]
     ranked = rank("lock", hits, Frequencies.empty())
     assert sorted(each.passage.id for each in ranked) == [each.passage.id for each in hits]
-    assert all(one.score >= other.score for one, other in zip(ranked, ranked[1:], strict=False))
+    assert all(one.score >= other.score for one, other in pairwise(ranked))
     assert all(each.features == hits[int(each.passage.id)].features for each in ranked)
 
 
