@@ -79,7 +79,8 @@ def with_notes(
     notes = []
     if stale:
         notes.append(
-            f"{len(stale)} questions left out, whose evidence the documents no longer hold"
+            f"{len(stale)} of {len(exam)} questions left out: the documents no longer hold "
+            "their evidence"
         )
     if all(SYNTHETIC in each.tags for each in exam):
         notes.append(
