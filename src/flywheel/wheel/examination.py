@@ -72,6 +72,11 @@ def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
     return replace(sitting, rows=rows, metrics=metrics.score(rows)) if ids else sitting
 
 
+def is_synthetic(exam: Sequence[ExamQuestion]) -> bool:
+    """Whether the exam was made from the documents."""
+    return all(SYNTHETIC in each.tags for each in exam)
+
+
 def with_notes(
     decision: gate.Decision, exam: Sequence[ExamQuestion], stale: frozenset[str] = frozenset()
 ) -> gate.Decision:
@@ -82,7 +87,7 @@ def with_notes(
             f"{len(stale)} of {len(exam)} questions left out: the documents no longer hold "
             "their evidence"
         )
-    if all(SYNTHETIC in each.tags for each in exam):
+    if is_synthetic(exam):
         notes.append(
             f"the exam is synthetic: {len(exam)} questions made from the documents; "
             "exam.jsonl would ask what users ask"

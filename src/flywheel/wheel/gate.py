@@ -50,6 +50,11 @@ class Decision:
 
 
 FIRST = Decision(promote=True, reasons=("the first version is promoted without a contest",))
+UNEXAMINED = Decision(
+    promote=True,
+    reasons=("it carries newer documents, too few to make an exam of; write one in exam.jsonl",),
+)
+"""A few short texts must not be stuck with what they said at first."""
 
 
 def decide(
@@ -78,7 +83,8 @@ def decide(
     if blocks:
         return Decision(promote=False, reasons=tuple(blocks))
     if settings.primary not in compared:
-        return Decision(promote=False, reasons=(f"the exam does not measure {settings.primary}",))
+        reason = f"the exam does not measure {settings.primary}: its questions name no evidence"
+        return Decision(promote=False, reasons=(reason,))
     if newer_documents:
         return _newer(compared[settings.primary], settings.margin)
     gain = compare(champion, challenger, settings.primary, k=k, seed=SEED)

@@ -113,6 +113,9 @@ def decide(
     """The gate's decision; the champion sits the same questions first."""
     if champion is None:
         return examination.with_notes(gate.FIRST, exam)
+    newer_documents = _is_learned_alike(champion.bundle, bundle)
+    if newer_documents and examination.is_synthetic(exam) and not any(q.evidence for q in exam):
+        return gate.UNEXAMINED
     before = evaluate(exam, workspace.assistant(champion), workspace, progress)
     stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
     decision = gate.decide(
@@ -120,7 +123,7 @@ def decide(
         examination.without(sitting, stale),
         workspace.settings.gate,
         k=examination.num_decisions(workspace, exam) + 1,
-        newer_documents=_is_learned_alike(champion.bundle, bundle),
+        newer_documents=newer_documents,
     )
     return examination.with_notes(decision, exam, stale)
 
