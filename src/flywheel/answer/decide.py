@@ -1,9 +1,9 @@
-"""Answer, ask back, or abstain, by calibrated confidence.
+"""Answer, ask back, or abstain: whichever is worth most to the user, by calibrated confidence.
 
-Two probabilities are estimated from what the search gave: that the first citation hits the right
-evidence, and that one of the three best readings does. With a wrong answer costing `wrong_cost`
-times what a right one is worth, answering pays from p = cost / (1 + cost). Below it the
-assistant asks back where one of several readings would reach that mark, and abstains elsewhere.
+Two probabilities are estimated from what the search gave: p, that the first citation hits the
+right evidence, and q, that one of the three best readings does. A right answer is worth 1, a
+wrong one costs `wrong_cost`, silence is worth 0. Asking back costs the user a step, and is worth
+something only where one of the readings is the right one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from flywheel.search.rank import name_terms
 from flywheel.search.terms import term_ids
 
 NUM_READINGS = 3
+ASKING_WORTH = 0.5
+"""Of a right answer, where it takes one more step to it."""
+ASKING_COST = 0.2
+"""Of the step, in right answers."""
 FEATURES = (
     "coverage",
     "coverage_of_three",
@@ -129,13 +133,12 @@ def decide(
     if values is None:
         return Decision(kind="abstain", confidence=0.0)
     confidence = calibration.first.probability(values)
-    threshold = settings.wrong_cost / (1 + settings.wrong_cost)
-    if confidence >= threshold:
-        return Decision(kind="answer", confidence=confidence)
+    to_answer = confidence - settings.wrong_cost * (1 - confidence)
     choices = tuple(dict.fromkeys(reading_name(hit) for hit in readings(hits)))
-    if len(choices) > 1 and calibration.any_reading.probability(values) >= threshold:
+    to_ask = ASKING_WORTH * calibration.any_reading.probability(values) - ASKING_COST
+    if len(choices) > 1 and to_ask > max(to_answer, 0):
         return Decision(kind="ask_back", confidence=confidence, choices=choices)
-    return Decision(kind="abstain", confidence=confidence)
+    return Decision(kind="answer" if to_answer >= 0 else "abstain", confidence=confidence)
 
 
 def reading_name(hit: Hit) -> str:

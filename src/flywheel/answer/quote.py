@@ -126,9 +126,12 @@ def _without_label(passage: Passage, spans: list[Span]) -> list[Span]:
     label = passage.headings[-1] if passage.headings else ""
     if not spans or not label or not passage.text.startswith(label, spans[0].start):
         return spans
-    start = spans[0].start + len(label)
+    after = spans[0].start + len(label)
+    start = after
     while start < spans[0].end and passage.text[start] in " \t\u3000:：.":
         start += 1
+    if start == after and start < spans[0].end:  # the sentence only begins with the heading's words
+        return spans
     rest = spans[1:]
     return [Span(start, spans[0].end), *rest] if start < spans[0].end else rest
 
