@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel.collect.decode import declared, decode
+from flywheel.collect.formats.decode import declared, decode
 
 HANS = (
     "本手册说明车辆的使用方法与保养",

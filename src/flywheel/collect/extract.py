@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePosixPath
 
-from flywheel.collect.content import Content
+from flywheel.collect.formats.content import Content
 from flywheel.errors import ExtractError
 
 
@@ -32,33 +32,33 @@ class Extracted:
 
 
 _EXTRACTORS = {
-    "pdf": ("application/pdf", "extract_pdf", "extract_pdf"),
+    "pdf": ("application/pdf", "pdf", "extract_pdf"),
     "docx": (
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        "extract_docx",
+        "docx",
         "extract_docx",
     ),
     "pptx": (
         "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        "extract_pptx",
+        "pptx",
         "extract_pptx",
     ),
     "xlsx": (
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        "extract_sheet",
+        "sheet",
         "extract_xlsx",
     ),
-    "xls": ("application/vnd.ms-excel", "extract_sheet", "extract_xls"),
-    "msg": ("application/vnd.ms-outlook", "extract_msg", "extract_msg"),
-    "epub": ("application/epub+zip", "extract_epub", "extract_epub"),
-    "html": ("text/html", "extract_html", "extract_html"),
-    "markdown": ("text/markdown", "extract_text", "extract_markdown"),
-    "plain": ("text/plain", "extract_text", "extract_plain"),
-    "csv": ("text/csv", "extract_text", "extract_csv"),
-    "json": ("application/json", "extract_text", "extract_json"),
-    "jsonl": ("application/jsonl", "extract_text", "extract_jsonl"),
-    "ipynb": ("application/x-ipynb+json", "extract_text", "extract_notebook"),
-    "xml": ("application/xml", "extract_text", "extract_xml"),
+    "xls": ("application/vnd.ms-excel", "sheet", "extract_xls"),
+    "msg": ("application/vnd.ms-outlook", "msg", "extract_msg"),
+    "epub": ("application/epub+zip", "epub", "extract_epub"),
+    "html": ("text/html", "html", "extract_html"),
+    "markdown": ("text/markdown", "text", "extract_markdown"),
+    "plain": ("text/plain", "text", "extract_plain"),
+    "csv": ("text/csv", "text", "extract_csv"),
+    "json": ("application/json", "text", "extract_json"),
+    "jsonl": ("application/jsonl", "text", "extract_jsonl"),
+    "ipynb": ("application/x-ipynb+json", "text", "extract_notebook"),
+    "xml": ("application/xml", "text", "extract_xml"),
 }
 """By kind: the media type, the module and the function."""
 
@@ -124,7 +124,7 @@ def _extract(path: str, data: bytes) -> Extracted:
         raise ExtractError("empty")
     kind = _kind(path, data)
     media_type, module, function = _EXTRACTORS[kind]
-    extractor = getattr(importlib.import_module(f"flywheel.collect.{module}"), function)
+    extractor = getattr(importlib.import_module(f"flywheel.collect.formats.{module}"), function)
     content: Content = extractor(data)
     text = content.text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip()
     if not text:
@@ -172,7 +172,7 @@ def _is_binary(data: bytes) -> bool:
     if sample.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return False
     if b"\0" in sample:
-        from flywheel.collect.decode import decode
+        from flywheel.collect.formats.decode import decode
 
         text = decode(sample)
         return sum(character < "\x09" or character == "\ufffd" for character in text) > 0

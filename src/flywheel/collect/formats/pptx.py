@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from flywheel.collect.content import Content, no_headings
-from flywheel.collect.package import Package
-from flywheel.collect.table import markdown_table
+from flywheel.collect.formats.content import Content, no_headings
+from flywheel.collect.formats.package import Package
+from flywheel.collect.formats.table import markdown_table
 from flywheel.errors import ExtractError
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"

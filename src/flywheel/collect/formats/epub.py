@@ -6,11 +6,11 @@ import posixpath
 import re
 from urllib.parse import unquote
 
-from flywheel.collect.content import Content
-from flywheel.collect.decode import decode
-from flywheel.collect.extract_html import parse_html
-from flywheel.collect.html_markdown import html_markdown, tag
-from flywheel.collect.package import Package
+from flywheel.collect.formats.content import Content
+from flywheel.collect.formats.decode import decode
+from flywheel.collect.formats.html import parse_html
+from flywheel.collect.formats.html_markdown import html_markdown, tag
+from flywheel.collect.formats.package import Package
 from flywheel.errors import ExtractError
 
 _DATE = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 
-from flywheel.collect.content import Content, no_headings
-from flywheel.collect.package import Package
-from flywheel.collect.table import markdown_table
+from flywheel.collect.formats.content import Content, no_headings
+from flywheel.collect.formats.package import Package
+from flywheel.collect.formats.table import markdown_table
 from flywheel.errors import ExtractError
 
 _MAX_COLUMNS = 256

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from flywheel.collect.content import no_headings
-from flywheel.collect.table import markdown_table
+from flywheel.collect.formats.content import no_headings
+from flywheel.collect.formats.table import markdown_table
 
 _SKIP = re.compile(
     r"script|style|noscript|template|svg|math|iframe|object|head|button|select|input|textarea"

@@ -16,9 +16,9 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from flywheel.collect.content import Content, no_headings
-from flywheel.collect.pdf_page import HYPHEN, Line, Page, read_page
-from flywheel.collect.table import markdown_table
+from flywheel.collect.formats.content import Content, no_headings
+from flywheel.collect.formats.pdf_page import HYPHEN, Line, Page, read_page
+from flywheel.collect.formats.table import markdown_table
 from flywheel.errors import ExtractError
 
 if TYPE_CHECKING:

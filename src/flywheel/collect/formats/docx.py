@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from flywheel.collect.content import Content, no_headings
-from flywheel.collect.package import Package
-from flywheel.collect.table import markdown_table
+from flywheel.collect.formats.content import Content, no_headings
+from flywheel.collect.formats.package import Package
+from flywheel.collect.formats.table import markdown_table
 from flywheel.errors import ExtractError
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

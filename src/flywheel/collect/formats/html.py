@@ -12,9 +12,9 @@ import re
 
 from lxml import etree, html
 
-from flywheel.collect.content import Content
-from flywheel.collect.decode import decode
-from flywheel.collect.html_markdown import html_markdown, inline_text, tag
+from flywheel.collect.formats.content import Content
+from flywheel.collect.formats.decode import decode
+from flywheel.collect.formats.html_markdown import html_markdown, inline_text, tag
 from flywheel.errors import ExtractError
 
 _FURNITURE = re.compile(

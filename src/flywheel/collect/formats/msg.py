@@ -8,9 +8,9 @@ import struct
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flywheel.collect.content import Content
-from flywheel.collect.decode import decode
-from flywheel.collect.extract_html import extract_html
+from flywheel.collect.formats.content import Content
+from flywheel.collect.formats.decode import decode
+from flywheel.collect.formats.html import extract_html
 from flywheel.errors import ExtractError
 
 if TYPE_CHECKING:

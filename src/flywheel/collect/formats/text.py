@@ -12,11 +12,11 @@ from itertools import islice
 
 from lxml import etree
 
-from flywheel.collect.content import Content, no_headings
-from flywheel.collect.decode import decode
-from flywheel.collect.extract_html import parse_html
-from flywheel.collect.html_markdown import html_markdown, tag
-from flywheel.collect.table import markdown_table
+from flywheel.collect.formats.content import Content, no_headings
+from flywheel.collect.formats.decode import decode
+from flywheel.collect.formats.html import parse_html
+from flywheel.collect.formats.html_markdown import html_markdown, tag
+from flywheel.collect.formats.table import markdown_table
 from flywheel.errors import ExtractError
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)\n\1[ \t]*(?:\n|\Z)", re.S)
