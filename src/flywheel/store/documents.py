@@ -219,8 +219,9 @@ def access_of(conn: Connection) -> dict[str, tuple[str, ...]]:
 
 def labels(conn: Connection) -> set[str]:
     """Every access label that a document carries."""
-    query = select(documents.c.access).distinct()
-    return {label for access in conn.scalars(query) for label in access}
+    # PostgreSQL compares no JSON.
+    query = select(cast(documents.c.access, Text)).distinct()
+    return {label for access in conn.scalars(query) for label in json.loads(access)}
 
 
 def num_passages(conn: Connection) -> int:
