@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import SourceError
 from flywheel.evaluate import metrics
+from flywheel.evaluate.compare import ERROR_RATE, enough
 from flywheel.evaluate.exam import Sitting, read_exam
 from flywheel.records import ExamQuestion
 from flywheel.search.index import PassageIndex, Reader
@@ -75,6 +76,12 @@ def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
 def is_synthetic(exam: Sequence[ExamQuestion]) -> bool:
     """Whether the exam was made from the documents."""
     return all(SYNTHETIC in each.tags for each in exam)
+
+
+def is_too_small(exam: Sequence[ExamQuestion]) -> bool:
+    """Whether the documents gave fewer questions than could ever show that nothing is lost."""
+    answerable = [each for each in exam if each.evidence]
+    return is_synthetic(exam) and len(answerable) < enough(ERROR_RATE)
 
 
 def with_notes(

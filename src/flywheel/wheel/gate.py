@@ -83,7 +83,7 @@ def decide(
     if blocks:
         return Decision(promote=False, reasons=tuple(blocks))
     if settings.primary not in compared:
-        reason = f"the exam does not measure {settings.primary}: its questions name no evidence"
+        reason = f"the exam has no question that measures {settings.primary}"
         return Decision(promote=False, reasons=(reason,))
     if newer_documents:
         return _newer(compared[settings.primary], settings.margin)

@@ -114,7 +114,7 @@ def decide(
     if champion is None:
         return examination.with_notes(gate.FIRST, exam)
     newer_documents = _is_learned_alike(champion.bundle, bundle)
-    if newer_documents and examination.is_synthetic(exam) and not any(q.evidence for q in exam):
+    if newer_documents and examination.is_too_small(exam):
         return gate.UNEXAMINED
     before = evaluate(exam, workspace.assistant(champion), workspace, progress)
     stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
