@@ -60,7 +60,9 @@ def test_document_comes_out_with_its_passages_and_their_headings(tmp_path: Path)
 
 
 def test_file_in_gb18030_is_read_as_chinese(tmp_path: Path) -> None:
-    text = "儿童锁在后车门的边缘，用钥匙转动它即可锁上。上锁以后从车内打不开后车门，但从车外可以打开。"
+    text = (
+        "儿童锁在后车门的边缘，用钥匙转动它即可锁上。上锁以后从车内打不开后车门，但从车外可以打开。"
+    )
     (tmp_path / "锁.txt").write_bytes(text.encode("gb18030"))
     (outcome,) = collect(scan(str(tmp_path)), SETTINGS)
     assert outcome.passages[0].text == text

@@ -106,9 +106,8 @@ def test_older_edition_is_not_shown(domain: Domain) -> None:
 
 def test_older_edition_resurfaces_when_the_newer_one_is_deleted(domain: Domain) -> None:
     (domain.documents / "charging-2025.md").unlink()
-    assert domain.fates() == {
-        each: "unchanged" for each in ("charging-2023.md", "doors.md", "车窗.md")
-    }
+    left = ("charging-2023.md", "doors.md", "车窗.md")
+    assert domain.fates() == dict.fromkeys(left, "unchanged")
     assert "hours" not in domain.found(OLD_CHARGING)
     domain.turn()
     assert "nine hours" in domain.ask(OLD_CHARGING).draft
@@ -364,7 +363,7 @@ def test_folder_under_two_names_is_one_source(
 ) -> None:
     blank.write("doors.md", "# Doors\n\nPull the handle twice to open.\n")
     monkeypatch.chdir(blank.documents)
-    here = [
+    here: list[Path | str] = [
         ".",
         str(blank.documents),
         f"{blank.documents}/",

@@ -1,0 +1,104 @@
+"""The gate promotes what the exam shows to be better, and blocks what may have fallen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from pydantic import ValidationError
+
+from flywheel.evaluate.exam import Sitting, sit
+from flywheel.records import Answer, ExamQuestion, Passage
+from flywheel.wheel.gate import Decision, GateSettings, decide
+
+EVIDENCE = "The child lock sits on the edge of each rear door."
+SETTINGS = GateSettings()
+
+
+def sitting(found: Sequence[bool]) -> Sitting:
+    """One in which each question finds its evidence first, or something else."""
+    questions = [
+        ExamQuestion(id=str(number), question=f"Question {number}?", evidence=(EVIDENCE,))
+        for number in range(len(found))
+    ]
+    flags = {each.question: flag for each, flag in zip(questions, found, strict=True)}
+    return sit(questions, lambda question: answer(question, flags[question]))
+
+
+def answer(question: str, found: bool) -> Answer:
+    text = EVIDENCE if found else "Wipe the lens of the camera with a soft cloth."
+    passage = Passage(
+        id="p", document="d", title="Doors", headings=(), text=text, language="en", position=0
+    )
+    return Answer(
+        question=question,
+        answer=text,
+        draft=text,
+        kind="answer",
+        confidence=0.5,
+        citations=(),
+        passages=(passage,),
+    )
+
+
+def decided(
+    before: Sequence[bool], after: Sequence[bool], *, newer_documents: bool = False, k: int = 1
+) -> Decision:
+    return decide(sitting(before), sitting(after), SETTINGS, k=k, newer_documents=newer_documents)
+
+
+def test_shown_gain_is_promoted() -> None:
+    decision = decided([False] * 30 + [True] * 30, [True] * 60)
+    assert decision.promote and decision.tested_gain
+    assert decision.reasons[0].startswith("evidence_mrr gains: 0.500 → 1.000, lower bound +0.")
+    assert "the smallest gain this exam could see" in decision.reasons[0]
+
+
+def test_equal_challenger_is_kept() -> None:
+    decision = decided([True, False] * 30, [True, False] * 30)
+    assert not decision.promote and decision.tested_gain
+    assert decision.reasons[0].startswith("evidence_mrr shows no gain: 0.500 → 0.500")
+
+
+def test_equal_challenger_with_newer_documents_is_promoted() -> None:
+    decision = decided([True, False] * 30, [True, False] * 30, newer_documents=True)
+    assert decision.promote and not decision.tested_gain
+    assert decision.reasons == (
+        "it carries newer documents and evidence_mrr does not fall: 0.500 → 0.500",
+    )
+
+
+@pytest.mark.parametrize("newer_documents", [False, True])
+def test_guarded_metric_that_may_fall_blocks(newer_documents: bool) -> None:
+    decision = decided([True] * 60, [True] * 50 + [False] * 10, newer_documents=newer_documents)
+    assert not decision.promote
+    assert "evidence_recall_at_10 may fall by more than 0.05: 1.000 → 0.833" in decision.reasons[0]
+
+
+def test_too_few_questions_prove_nothing() -> None:
+    decision = decided([True] * 3, [True] * 3, newer_documents=True)
+    assert not decision.promote
+    assert decision.reasons == (
+        "evidence_recall_at_10: 3 questions are too few to rule out a loss",
+    )
+
+
+def test_later_decisions_on_the_same_questions_ask_for_more() -> None:
+    before, after = [True] * 53 + [False] * 7, [True] * 60
+    assert decided(before, after, k=1).promote
+    assert not decided(before, after, k=9).promote
+
+
+def test_exam_without_evidence_decides_nothing() -> None:
+    def blank() -> Sitting:
+        questions = [ExamQuestion(id="1", question="Why?", answerable=False)]
+        return sit(questions, lambda question: answer(question, False))
+
+    decision = decide(blank(), blank(), SETTINGS, k=1, newer_documents=True)
+    assert not decision.promote
+    assert decision.reasons == ("the exam has no question that measures evidence_mrr",)
+
+
+def test_settings_name_metrics_that_exist() -> None:
+    with pytest.raises(ValidationError, match="accuracy is no metric; there are evidence_recall"):
+        GateSettings(guards=("accuracy",))
