@@ -95,7 +95,7 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
     best readings hold together; margin: how far the best reading is ahead of the next, relative;
     strength: score per unit of question weight; unknown: share of the weight on terms that no
     passage holds; heading: share of the heading's weight that the question holds; asked_heading:
-    share of the question's weight that title and headings hold; length: ln of the question's
+    share of the question's weight that title and headings hold
     number of terms.
     """
     terms = term_ids(question)
@@ -134,11 +134,20 @@ def decide(
         return Decision(kind="abstain", confidence=0.0)
     confidence = calibration.first.probability(values)
     to_answer = confidence - settings.wrong_cost * (1 - confidence)
-    choices = tuple(dict.fromkeys(reading_name(hit) for hit in readings(hits)))
+    choices = _choices(readings(hits))
     to_ask = ASKING_WORTH * calibration.any_reading.probability(values) - ASKING_COST
-    if len(choices) > 1 and to_ask > max(to_answer, 0):
+    if settings.wrong_cost and len(choices) > 1 and to_ask > max(to_answer, 0):
         return Decision(kind="ask_back", confidence=confidence, choices=choices)
     return Decision(kind="answer" if to_answer >= 0 else "abstain", confidence=confidence)
+
+
+def _choices(best: Sequence[Hit]) -> tuple[str, ...]:
+    """The readings' names, with all their headings where the innermost is the same."""
+    names = [reading_name(hit) for hit in best]
+    return tuple(
+        name if names.count(name) == 1 else " › ".join((hit.passage.title, *hit.passage.headings))
+        for hit, name in zip(best, names, strict=True)
+    )
 
 
 def reading_name(hit: Hit) -> str:

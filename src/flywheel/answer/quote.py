@@ -24,10 +24,22 @@ if TYPE_CHECKING:
 
     from flywheel.search.terms import TermIds
 
+_CLOSERS = r"[”’」』\"')）\]]*"
 _SENTENCE = re.compile(
-    r"[^\n。！？!?；;.]*(?:[。！？!?；;.]+(?=[\s”’」』)）\]]|[^\x00-\x7f]|$)[”’」』)）\]]*|[.;!?]|\n|$)"
+    rf"""
+    ^[ \t]*\|[^\n]*  # a table row, whatever marks it holds
+    |(?:[^\n。！？；.!?;]
+        |(?<=\b[A-Za-z])\.|(?<=^\d)\.|(?<=^\d\d)\.  # e.g., U.S., the number of a list item
+        |[.!?;](?![.!?;]*{_CLOSERS}(?:\s|[^\x00-\x7f]|$))  # 2.5 bar, an address
+    )+(?:[。！？；.!?;]+{_CLOSERS})?
+    |[。！？；.!?;]+{_CLOSERS}
+    """,
+    re.MULTILINE | re.VERBOSE,
 )
 _ARTICLE = re.compile(r"第\S{1,12}条(之\S{1,3})?")
+_LABEL = re.compile(
+    rf"{_ARTICLE.pattern}|(?:Article|Art\.|Section|Sec\.|§)\s*[\dIVXLC]+[a-z]?", re.IGNORECASE
+)
 _TABLE_ROW = re.compile(r"\s*\|")
 HAN_CHARACTERS_PER_WORD = 1.8
 """An English word says about as much as 1.8 Han characters: one budget serves both."""
@@ -110,9 +122,10 @@ class _Weights:
 
 def choose(passage: Passage, weights: _Weights, max_words: float) -> list[Span]:
     """The spans to quote: the whole passage, or its best run of sentences."""
-    spans = _without_label(passage, sentences(passage.text))
+    spans = sentences(passage.text)
     if not spans:
         return []
+    spans = _without_label(passage, spans) or spans
     if num_words(passage.text) <= max_words:
         return [Span(spans[0].start, spans[-1].end)]
     first, last = _best_run(passage.text, spans, weights, max_words)
@@ -124,7 +137,7 @@ def choose(passage: Passage, weights: _Weights, max_words: float) -> list[Span]:
 def _without_label(passage: Passage, spans: list[Span]) -> list[Span]:
     """Drops an article's number from its text's beginning: it is named before the quote."""
     label = passage.headings[-1] if passage.headings else ""
-    if not spans or not label or not passage.text.startswith(label, spans[0].start):
+    if not _LABEL.fullmatch(label) or not passage.text.startswith(label, spans[0].start):
         return spans
     after = spans[0].start + len(label)
     start = after
