@@ -20,7 +20,12 @@ LISTED = 20
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--access", multiple=True, metavar="LABEL", help="Who may read them; repeatable.")
+@click.option(
+    "--access",
+    multiple=True,
+    metavar="LABEL",
+    help="Who may read them; repeatable. Default: as before, or everybody.",
+)
 @show.as_json
 @click.pass_context
 def add(

@@ -21,7 +21,11 @@ from flywheel.wheel import turn as wheel
 @show.as_json
 @click.pass_context
 def exam(context: click.Context, file: Path, answers: Path | None, as_json: bool) -> None:
-    """Sit the exam in FILE with the version that serves, and print its scores."""
+    """Sit the exam in FILE with the version that serves, and print its scores.
+
+    FILE has one JSON object a line: "id" and "question", and where they are known "evidence" (a
+    list of verbatim texts of the documents), "answer", "answerable" and "tags".
+    """
     if answers and (answers.is_dir() or not answers.absolute().parent.is_dir()):
         raise click.UsageError(f"{answers} cannot be a file: name one in a folder that is there.")
     questions = read_exam(file)
