@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 Language = Literal["en", "zh-hans", "zh-hant", "mixed", "other"]
 Fate = Literal["kept", "superseded", "duplicate", "dropped", "failed", "unchanged"]
 Kind = Literal["answer", "ask_back", "abstain"]
+FeedbackKind = Literal["up", "down", "edit", "rank", "bookmark", "delete", "flag", "cite"]
+Role = Literal["asker", "curator", "owner"]
 
 PUBLIC = "public"
 """The access label of whatever everybody may read."""
@@ -121,6 +123,56 @@ class Interaction:
     user: str
     at: str
     """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feedback:
+    """One act by one user on a candidate of a question. What it teaches is decided later."""
+
+    id: str
+    kind: FeedbackKind
+    user: str
+    role: Role
+    at: str
+    """UTC, ISO 8601."""
+    question: str = ""
+    interaction: str = ""
+    """The id of the interaction that it is about, where there was one."""
+    candidate: int | None = None
+    """Which of the candidates, from 0."""
+    answer: str = ""
+    """The text acted on; for an `edit` the ideal answer."""
+    evidence: tuple[str, ...] = ()
+    """Verbatim text of the sources."""
+    candidates: tuple[str, ...] = ()
+    """The answers that were shown, where `order` ranks them."""
+    order: tuple[int, ...] = ()
+    """The candidates from the best to the worst."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """A question with its ideal answer and evidence."""
+
+    id: str
+    question: str
+    answer: str
+    evidence: tuple[str, ...]
+    """Verbatim text of the sources."""
+    passages: tuple[str, ...]
+    """The ids of the passages that hold the evidence."""
+    user: str
+    role: Role
+    at: str
+    """UTC, ISO 8601."""
+    verified: bool
+    """From a curator or the owner, or confirmed by one: served to all."""
+    disputed: bool = False
+    """Another curator or owner says otherwise."""
+    review: str = ""
+    """Why it waits for review; empty where it does not."""
+    access: tuple[str, ...] = (PUBLIC,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
