@@ -280,3 +280,12 @@ def test_interrupt_says_that_the_same_command_goes_on(ready: Path) -> None:
 def _wait_for_a_write(log: Path, process: subprocess.Popen[str]) -> None:
     while process.poll() is None and not (log.exists() and log.stat().st_size):
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("source", ["http://[bad", "//[bad", "~nobody-of-this-name/x"])
+def test_source_that_is_no_name_of_anything(flywheel: Run, ready: Path, source: str) -> None:
+    assert_told(flywheel("add", source), source)
+
+
+def test_empty_name_does_not_add_the_folder_that_one_is_in(flywheel: Run, ready: Path) -> None:
+    assert_told(flywheel("add", ""), "An empty name is no source.")

@@ -326,3 +326,39 @@ def test_public_name_that_turns_out_to_be_private_when_connected_is_refused(
 )
 def test_private_addresses_are_known(address: str, private: bool) -> None:
     assert fetch._is_private(address) is private
+
+
+def test_folder_that_lies_deeper_than_pythons_stack_is_read(tmp_path: Path) -> None:
+    folders = [tmp_path / "d"]
+    while len(folders) < 1100:
+        folders.append(folders[-1] / "d")
+    for folder in folders:
+        folder.mkdir()
+    leaf = folders[-1] / "leaf.md"
+    leaf.write_text("text")
+    assert [row.path for row in rows(tmp_path)] == ["d/" * 1100 + "leaf.md"]
+    leaf.unlink()
+    for folder in reversed(folders):  # shutil.rmtree recurses
+        folder.rmdir()
+
+
+def test_link_that_no_file_system_could_hold_is_a_broken_link(tmp_path: Path) -> None:
+    (tmp_path / "link.md").symlink_to("a" * 300)
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    assert reasons(rows(tmp_path)) == {"link.md": "broken link", "loop.md": "broken link"}
+
+
+def test_names_in_another_encoding_stay_apart(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    try:
+        Path(os.fsdecode(folder)).mkdir()
+    except OSError as error:
+        pytest.skip(f"this file system takes UTF-8 names alone: {error}")
+    for name in (b"/th\xe9.md", b"/th\xe8.md"):
+        Path(os.fsdecode(folder + name)).write_text("text")
+    found = rows(os.fsdecode(folder))
+    assert {(row.source, row.path) for row in found} == {
+        (f"{tmp_path}/caf\\xe9", "th\\xe8.md"),
+        (f"{tmp_path}/caf\\xe9", "th\\xe9.md"),
+    }
+    assert set(contents(found).values()) == {b"text"}

@@ -122,16 +122,16 @@ def scan(source: str, settings: ReadSettings | None = None) -> Iterator[Scanned]
         SourceError: there is no such source, or nothing in it.
     """
     settings = settings or ReadSettings()
-    if urlsplit(source).scheme in ("http", "https"):
+    if source.startswith(("http://", "https://")):
         yield _page(source, settings)
         return
-    root = Path(source).expanduser().absolute()
+    root = absolute(source)
     if not os.path.lexists(root):
         raise SourceError(f"{source}: no such file or folder. Check the path.")
     if root.is_dir():
         yield from _folder(root, settings)
     else:
-        yield from _local(root, root.name, str(root), settings)
+        yield from _local(root, printable(root.name), printable(root), settings)
 
 
 def _folder(root: Path, settings: ReadSettings) -> Iterator[Scanned]:
@@ -139,43 +139,61 @@ def _folder(root: Path, settings: ReadSettings) -> Iterator[Scanned]:
 
     ignored = pathspec.GitIgnoreSpec.from_lines(settings.ignore)
     is_empty = True
-    for path, reason in _walk(root, root, ignored):
+    for path, reason in _walk(root, ignored):
         is_empty = False
         name = _relative(path, root)
         if reason:
-            yield Unreadable(source=str(root), path=name, reason=reason)
+            yield Unreadable(source=printable(root), path=name, reason=reason)
         else:
-            yield from _local(path, name, str(root), settings)
+            yield from _local(path, name, printable(root), settings)
     if is_empty:
         raise SourceError(
             f"{root}: the folder holds no files. Put documents there, or name another."
         )
 
 
-def _walk(folder: Path, root: Path, ignored: pathspec.GitIgnoreSpec) -> Iterator[tuple[Path, str]]:
+def _walk(root: Path, ignored: pathspec.GitIgnoreSpec) -> Iterator[tuple[Path, str]]:
     """Each file with an empty reason, each folder that stays closed with the reason."""
-    try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        yield folder, _os_reason(error)
-        return
-    for entry in entries:
-        name = _relative(entry, root)
-        is_folder = entry.is_dir()
-        if ignored.match_file(f"{name}/" if is_folder else name):
+    waiting = [root]  # no recursion: folders may lie deeper than Python's stack
+    while waiting:
+        place = waiting.pop()
+        name = _relative(place, root)
+        is_folder = _is_folder(place)
+        if place != root and ignored.match_file(f"{name}/" if is_folder else name):
             continue
-        if is_folder and entry.is_symlink():
-            yield entry, "link to a folder: not followed"
-        elif is_folder:
-            yield from _walk(entry, root, ignored)
+        if not is_folder:
+            yield place, ""
+        elif place != root and place.is_symlink():
+            yield place, "link to a folder: not followed"
         else:
-            yield entry, ""
+            try:
+                waiting += sorted(place.iterdir(), key=lambda entry: entry.name, reverse=True)
+            except OSError as error:
+                yield place, _os_reason(error)
 
 
 def _relative(path: Path, root: Path) -> str:
-    """With names that are no text (a broken encoding on the disk) made printable."""
-    name = path.relative_to(root).as_posix() if path != root else path.name
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return printable(path.relative_to(root) if path != root else path.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # no permission, or a link whose target no file system could hold
+        return False
+
+
+def absolute(source: str) -> Path:
+    """The path that a user's words name. A `~name` of nobody's stays what it is."""
+    try:
+        return Path(source).expanduser().absolute()
+    except RuntimeError:
+        return Path(source).absolute()
+
+
+def printable(path: Path | str) -> str:
+    """A path with its bytes that are no text (another encoding) as `\\xe9`: two names stay two."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _local(path: Path, name: str, source: str, settings: ReadSettings) -> Iterator[Scanned]:

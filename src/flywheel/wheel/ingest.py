@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from flywheel.collect import dedupe, pipeline
 from flywheel.collect.pipeline import Collected, CollectSettings
-from flywheel.collect.read import Scanned, scan
+from flywheel.collect.read import Scanned, absolute, printable, scan
 from flywheel.errors import SourceError
 from flywheel.records import PUBLIC, Fate
 from flywheel.store import documents as document_store
@@ -81,7 +81,9 @@ def add(
         named = dict.fromkeys(map(_full_name, sources))
         scans = {source: _scan(workspace, source) for source in named}
         for source, scanned in scans.items():
-            its_files, deleted = _add_source(workspace, source, scanned, access, progress)
+            its_files, deleted = _add_source(
+                workspace, printable(source), scanned, access, progress
+            )
             files.extend(its_files)
             num_deleted += deleted
         fates = resolve(workspace)
@@ -111,7 +113,9 @@ def _full_name(source: str) -> str:
     """One name for one place, so that a folder is not added twice under two."""
     if _is_address(source):
         return source
-    path = Path(source).expanduser().absolute()
+    if not source.strip():
+        raise SourceError("An empty name is no source. Name a file, a folder or an address.")
+    path = absolute(source)
     return str(path.resolve() if ".." in path.parts else path)
 
 
@@ -148,7 +152,7 @@ def _was_emptied(workspace: Workspace, source: str) -> bool:
     if _is_address(source) or not Path(source).parent.is_dir():
         return False
     with workspace.database.read() as conn:
-        return bool(document_store.stamps(conn, source))
+        return bool(document_store.stamps(conn, printable(source)))
 
 
 def _add_source(
