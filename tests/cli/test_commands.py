@@ -241,3 +241,16 @@ def test_help_imports_none_of_what_the_commands_need() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stderr == "[]\n"
+
+
+def test_names_of_files_are_no_markup_and_steer_no_terminal(flywheel: Run, ready: Path) -> None:
+    names = ("[bold]a.md", ":smile:.md", "x[/y].md", "line\nbreak.md", "red\x1b[31m.md")
+    for name in names:
+        (ready / "odd" / name).parent.mkdir(parents=True, exist_ok=True)
+        (ready / "odd" / name).touch()
+    added, listed = flywheel("add", "odd"), flywheel("documents")
+    assert listed.code == 0
+    for name in names:
+        shown = name.replace("\n", "\\n").replace("\x1b", "\\x1b")
+        assert shown in added.out
+        assert shown in listed.out

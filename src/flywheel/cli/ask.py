@@ -54,5 +54,6 @@ def print_answer(answer: Answer) -> None:
         paths = {passage.id: passage.path for passage in answer.passages}
         for number, each in enumerate(answer.citations, start=1):
             place = " › ".join((each.title, *each.headings))
-            click.echo(f"[{number}] {place} ({paths[each.passage]}, {each.start}–{each.end})")
+            path = show.one_line(paths[each.passage])
+            click.echo(f"[{number}] {place} ({path}, {each.start}–{each.end})")
     click.echo(f"confidence {answer.confidence:.2f}, version {answer.version}")

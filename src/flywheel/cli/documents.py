@@ -53,7 +53,7 @@ def print_added(added: ingest.Added) -> None:
     click.echo(f"{num_files} in {added.seconds:.1f} s: {', '.join(parts)}")
     aside = [each for each in added.files if each.fate not in ("kept", "unchanged")]
     for each in aside[:LISTED]:
-        click.echo(f"  {each.fate:<10} {each.path}: {each.reason}")
+        click.echo(f"  {each.fate:<10} {show.one_line(f'{each.path}: {each.reason}')}")
     if len(aside) > LISTED:
         click.echo(f"  … and {len(aside) - LISTED} more: flywheel documents")
 
@@ -90,6 +90,6 @@ def _table(rows: Sequence[ingest.FileFate]) -> Table:
     for name in ("source", "path", "fate", "passages", "reason"):
         table.add_column(name, justify="right" if name == "passages" else "left")
     for each in rows:
-        source = PurePath(each.source).name
-        table.add_row(source, each.path, each.fate, str(each.passages), each.reason)
+        source, path = show.one_line(PurePath(each.source).name), show.one_line(each.path)
+        table.add_row(source, path, each.fate, str(each.passages), show.one_line(each.reason))
     return table

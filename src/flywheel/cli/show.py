@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,16 +24,25 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 
 BAR_AFTER_SECONDS = 2.0
 
+# Line breaks, escape sequences, and what turns the direction of writing.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
 
 def console() -> Console:
     """Stdout for people. As wide as the terminal; as wide as it needs where there is none."""
     width = None if sys.stdout.isatty() else 120
-    return Console(width=width, highlight=False, soft_wrap=True)
+    # Names of files may hold [brackets] and :colons:, which are no markup.
+    return Console(width=width, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def count(number: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def one_line(name: str) -> str:
+    """A name of any origin with its control characters spelled out: none steers the terminal."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
 
 
 def print_json(data: dict[str, Any]) -> None:
