@@ -18,6 +18,7 @@ from flywheel.collect import pipeline
 from flywheel.collect.read import File, ReadSettings, Scanned, scan
 from flywheel.errors import SourceError, WorkspaceBusy
 from flywheel.wheel import ingest
+from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain
@@ -378,3 +379,11 @@ def test_add_waits_for_no_other_add(blank: Domain) -> None:
     blank.write("doors.md", "# Doors\n\nPull the handle twice to open.\n")
     with blank.workspace.exclusive(), pytest.raises(WorkspaceBusy, match="Another add or turn"):
         blank.add()
+
+
+def test_database_lies_in_the_workspace_whatever_its_name(tmp_path: Path) -> None:
+    root = tmp_path / "what?x=1 p%41q #é"
+    with Workspace.init(root) as workspace:
+        assert workspace.owns(root / "flywheel.db")
+    assert (root / "flywheel.db").is_file()
+    assert list(tmp_path.iterdir()) == [root]

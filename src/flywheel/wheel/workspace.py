@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from sqlalchemy.engine import make_url
 
 from flywheel.answer.decide import Calibration
 from flywheel.artifacts import Artifacts
@@ -51,6 +53,7 @@ class Workspace:
         self.root, self.settings, self.database = root, settings, database
         self.artifacts = Artifacts(root / "artifacts")
         self._assistants: dict[int, Assistant] = {}
+        self._embedders: dict[str, Embedder] = {}
 
     @classmethod
     def init(cls, folder: Path | str) -> Self:
@@ -111,7 +114,7 @@ class Workspace:
     def owns(self, path: Path) -> bool:
         """Whether a file (its links resolved) is the workspace's own, and so no document."""
         root = self.root.resolve()
-        database = _absolute(self.settings.store.url, root).removeprefix(_SQLITE)
+        database = make_url(_absolute(self.settings.store.url, root)).database or ""
         own = {root / settings_file.FILE, root / _LOCK, root / self.settings.exam.file}
         own |= {Path(database + suffix) for suffix in ("", "-wal", "-shm", "-journal")}
         return path in own or self.artifacts.root.resolve() in path.parents
@@ -133,19 +136,23 @@ class Workspace:
                 ) from error
             yield
 
-    @cached_property
+    @property
     def embedder(self) -> Embedder | None:
         """The embedding model that the settings name, if any."""
-        if not self.settings.search.embedding:
+        return self._embedder(self.settings.search.embedding)
+
+    def _embedder(self, name: str) -> Embedder | None:
+        """A model by its name, which in an older version need not be the one in the settings."""
+        if not name:
             return None
-        from flywheel.search.embed import load_embedder
+        if name not in self._embedders:
+            from flywheel.search.embed import load_embedder
 
-        return load_embedder(self._embedding_name(), cache=self.root / "artifacts" / "embedding")
-
-    def _embedding_name(self) -> str:
-        name = self.settings.search.embedding
-        relative = self.root / Path(name).expanduser()
-        return str(relative) if relative.is_dir() else name
+            relative = self.root / Path(name).expanduser()
+            found = str(relative) if relative.is_dir() else name
+            cache = self.artifacts.root / "embedding"
+            self._embedders[name] = load_embedder(found, cache=cache)
+        return self._embedders[name]
 
     def assistant(self, version: Version) -> Assistant:
         """A version, ready to answer; kept open for the next question."""
@@ -170,7 +177,7 @@ class Workspace:
                 "`flywheel turn` builds it again."
             )
         return Assistant(
-            PassageIndex(folder, self.embedder if bundle["embedding"] else None),
+            PassageIndex(folder, self._embedder(bundle["embedding"])),
             from_json(Calibration, bundle["calibration"]),
             QuoteSettings.model_validate(bundle["quote"]),
             DecideSettings.model_validate(bundle["decide"]),
@@ -240,6 +247,8 @@ class Workspace:
 
 def _absolute(url: str, root: Path) -> str:
     """An SQLite path is relative to the workspace, wherever the command was typed."""
-    if url.startswith(_SQLITE):
-        return f"{_SQLITE}{root / url.removeprefix(_SQLITE)}"
-    return url
+    path = url.removeprefix(_SQLITE)
+    if path == url or path.startswith("/"):
+        return url
+    # A folder's name may hold a ? or a %, which mean something else in a URL.
+    return f"{_SQLITE}{quote(str(root))}/{path}"
