@@ -95,8 +95,7 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
     best readings hold together; margin: how far the best reading is ahead of the next, relative;
     strength: score per unit of question weight; unknown: share of the weight on terms that no
     passage holds; heading: share of the heading's weight that the question holds; asked_heading:
-    share of the question's weight that title and headings hold
-    number of terms.
+    share of the question's weight that title and headings hold.
     """
     terms = term_ids(question)
     weights = frequencies.idf(terms)

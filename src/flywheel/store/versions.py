@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select
 
 from flywheel.errors import UsageError
 from flywheel.records import Score, from_json, to_json
-from flywheel.store.tables import state, versions
+from flywheel.store import state
+from flywheel.store.tables import versions
 
 Decision = Literal["promoted", "kept"]
 """`promoted`: the challenger became the champion; `kept`: the champion stayed."""
@@ -61,7 +62,7 @@ def next_number(conn: Connection) -> int:
 
 def champion(conn: Connection) -> Version | None:
     """The version that serves; None before the first turn."""
-    number = conn.scalar(select(state.c.value).where(state.c.key == _CHAMPION))
+    number = state.get(conn, _CHAMPION)
     return None if number is None else get(conn, number)
 
 
@@ -73,9 +74,7 @@ def set_champion(conn: Connection, number: int) -> None:
     """
     if get(conn, number) is None:
         raise UsageError(f"There is no version {number}; `flywheel versions` lists them.")
-    changed = conn.execute(update(state).where(state.c.key == _CHAMPION).values(value=number))
-    if changed.rowcount == 0:
-        conn.execute(insert(state).values(key=_CHAMPION, value=number))
+    state.put(conn, _CHAMPION, number)
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> Version:
