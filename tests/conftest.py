@@ -1,4 +1,4 @@
-"""What tests of several layers share: a real PostgreSQL on a loopback port."""
+"""What tests of several layers share: a real PostgreSQL on a loopback port, and no time limits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 UNPRIVILEGED = ("postgres", "nobody")
 """Whom PostgreSQL may run as where the tests run as root, which it refuses."""
