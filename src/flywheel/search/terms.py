@@ -42,7 +42,8 @@ def _english_stemmer() -> _Stemmer:
 
 
 @lru_cache(maxsize=100_000)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """An English word without its endings; other words as they are."""
     return _english_stemmer().stemWord(word)
 
 
@@ -81,7 +82,7 @@ def has_han(text: str) -> bool:
 def term_ids(text: str) -> TermIds:
     """The distinct terms of a text, hashed: stems, numbers, Han characters and pairs; sorted."""
     folded = fold(text)
-    ids = [_bucket(_stem(word)) for word in LATIN_WORD.findall(folded)]
+    ids = [_bucket(stem(word)) for word in LATIN_WORD.findall(folded)]
     for run in HAN_RUN.findall(folded):
         points = np.frombuffer(run.encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
         ids.extend((points * 2_654_435_761 % NUM_BUCKETS).tolist())

@@ -1,0 +1,202 @@
+"""Corrections that answer a question before any search: the same question, or a paraphrase of it.
+
+A wrong answer marked as verified is worse than a search, so that a paraphrase is served only where
+no guard objects (search/wording.py) and next to nothing is left over on either side. Holds no
+passages and opens no store: the wheel fills it, and adds to it what is committed.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flywheel.records import Correction
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.terms import term_ids
+from flywheel.search.wording import Wording, objection, wording
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+THRESHOLD = 0.9
+"""The least similarity of a paraphrase; chosen by `bench/corrections.py --calibrate`."""
+
+NEAR = 0.6
+"""Similarity from which a correction is looked at closely; below it no guard is asked."""
+
+NUM_CLOSE = 200
+"""How many of them are looked at, the most similar first."""
+
+_WEIGHT = {"#": 3.0, "^": 2.0, "~": 0.2}
+"""Numbers, words of direction and words that add little; other tokens weigh by their idf."""
+_LEAST_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """The correction that answers a question."""
+
+    correction: Correction
+    similarity: float
+    """From 0 to 1."""
+    exact: bool
+    """Whether the questions have the same normal form."""
+    disputed_with: tuple[Correction, ...] = ()
+    """What others say to the same question, where it is disputed; newest first."""
+
+
+class CorrectionIndex:
+    """The corrections of a workspace, found by question. Safe to share between threads."""
+
+    def __init__(
+        self,
+        corrections: Iterable[Correction],
+        frequencies: Frequencies,
+        threshold: float = THRESHOLD,
+    ) -> None:
+        self._frequencies, self._threshold = frequencies, threshold
+        self._lock = threading.RLock()
+        self._corrections: list[Correction | None] = []
+        self._wordings: list[Wording] = []
+        self._totals = array("d")
+        self._places: dict[str, int] = {}
+        self._by_key: dict[str, list[int]] = {}
+        self._postings: dict[str, array[int]] = {}
+        self._weights: dict[str, float] = {}
+        for correction in corrections:
+            self.add(correction)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, correction: Correction) -> None:
+        """Serves a correction from now on, in the place of the one with the same id."""
+        read = wording(correction.question)
+        with self._lock:
+            self.remove(correction.id)
+            place = len(self._corrections)
+            self._corrections.append(correction)
+            self._wordings.append(read)
+            self._totals.append(sum(map(self._weight, sorted(read.tokens))))
+            self._places[correction.id] = place
+            self._by_key.setdefault(read.key, []).append(place)
+            for token in read.tokens:
+                self._postings.setdefault(token, array("q")).append(place)
+
+    def remove(self, id: str) -> None:
+        """Serves a correction no longer; nothing where there is none."""
+        with self._lock:
+            if (place := self._places.pop(id, None)) is None:
+                return
+            self._corrections[place] = None
+            read = self._wordings[place]
+            self._by_key[read.key].remove(place)
+            for token in read.tokens:
+                self._postings[token].remove(place)
+
+    def match(self, question: str, user: str, access: Sequence[str]) -> Match | None:
+        """The correction that answers this user's question, if there is one that he may read.
+
+        The same question goes before a paraphrase, the more similar before the less, the newer
+        before the older.
+        """
+        asked = wording(question)
+        with self._lock:
+            found = self._same(asked) + self._paraphrases(asked)
+        readable = set(access)
+        served = [each for each in found if _serves(each.correction, user, readable)]
+        if not served:
+            return None
+        best = max(served, key=_precedence)
+        return Match(
+            correction=best.correction,
+            similarity=best.similarity,
+            exact=best.exact,
+            disputed_with=_disputing(best.correction, served),
+        )
+
+    def _same(self, asked: Wording) -> list[Match]:
+        places = self._by_key.get(asked.key, ())
+        found = (self._corrections[place] for place in places)
+        return [Match(correction=each, similarity=1.0, exact=True) for each in found if each]
+
+    def _paraphrases(self, asked: Wording) -> list[Match]:
+        found = []
+        for place in self._near(asked):
+            correction, read = self._corrections[place], self._wordings[place]
+            if correction is None or read.key == asked.key:
+                continue
+            similarity = self._similarity(asked, read)
+            if similarity >= self._threshold and not objection(asked, read):
+                found.append(Match(correction=correction, similarity=similarity, exact=False))
+        return found
+
+    def _near(self, asked: Wording) -> list[int]:
+        """The places of the corrections that share most tokens by weight, best first."""
+        shared = np.zeros(len(self._corrections))
+        total = 0.0
+        for token in sorted(asked.tokens):
+            weight = self._weight(token)
+            total += weight
+            if token in self._postings:
+                shared[np.array(self._postings[token])] += weight
+        together = total + np.array(self._totals) - shared
+        similarity = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
+        near = np.flatnonzero(similarity >= NEAR)
+        order: npt.NDArray[np.intp] = np.argsort(-similarity[near], kind="stable")[:NUM_CLOSE]
+        places: list[int] = near[order].tolist()
+        return places
+
+    def _similarity(self, one: Wording, other: Wording) -> float:
+        """The share of weight that is on both sides, words written as one or as two alike."""
+        apart = one.tokens ^ other.tokens
+        left_over = sum(map(self._weight, apart - _compounds(one, other)))
+        shared = sum(map(self._weight, one.tokens & other.tokens))
+        return shared / (shared + left_over) if shared else 0.0
+
+    def _weight(self, token: str) -> float:
+        if token not in self._weights:
+            self._weights[token] = self._new_weight(token)
+        return self._weights[token]
+
+    def _new_weight(self, token: str) -> float:
+        if token[0] in _WEIGHT:
+            return _WEIGHT[token[0]]
+        terms = term_ids(token)
+        rarest = float(self._frequencies.idf(terms).max()) if len(terms) else 0.0
+        return max(rarest, _LEAST_WEIGHT)
+
+
+def _compounds(one: Wording, other: Wording) -> frozenset[str]:
+    """Tokens that are two words here and one there: dash cam, dashcam."""
+    found: set[str] = set()
+    for whole, parts in ((one, other), (other, one)):
+        alone = whole.tokens - parts.tokens
+        for first, second in parts.pairs:
+            for together in (first + second, second + first):
+                if together in alone:
+                    found |= {first, second, together}
+    return frozenset(found)
+
+
+def _serves(correction: Correction, user: str, readable: set[str]) -> bool:
+    """An asker's own serves him alone, and no one what he may not read."""
+    own = correction.verified or correction.user == user
+    return own and not readable.isdisjoint(correction.access)
+
+
+def _precedence(match: Match) -> tuple[bool, float, str, str]:
+    return match.exact, match.similarity, match.correction.at, match.correction.id
+
+
+def _disputing(correction: Correction, found: Iterable[Match]) -> tuple[Correction, ...]:
+    if not correction.disputed:
+        return ()
+    others = (each.correction for each in found if each.correction.disputed)
+    others = (each for each in others if each.answer != correction.answer)
+    return tuple(sorted(others, key=lambda each: (each.at, each.id), reverse=True))

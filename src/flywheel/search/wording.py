@@ -1,0 +1,340 @@
+"""A question → what it asks, so that two wordings of one question can be told from two questions.
+
+Sees one question at a time, and its words only: which corrections there are, who may read them
+and how much a word weighs is the business of search/corrections.py.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from flywheel.search import synonyms
+from flywheel.search.terms import HAN_RUN, fold, stem
+
+_HAN = HAN_RUN.pattern.removesuffix("+")
+_PIECE = re.compile(
+    rf"(?P<number>(?:(?<![^\s(])-)?\d+(?:[.,:/]\d+)*)|(?P<han>{_HAN}+)"
+    rf"|(?P<word>(?!\d)(?:(?!{_HAN})[^\W_])+)|(?P<sign>°[cf]?|[%$€£¥+#<>=&])"
+)
+_THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
+_MINUS = re.compile(r"(?:\bminus |零下 ?|\u2212)(?=\d)")
+_NOT = re.compile(
+    r"\b(ca|wo|sha|could|would|should|must|need|do|does|did|is|are|was|were|has|have|had)n"
+    r"(?:['’`]t|t)\b"
+)
+_WHOLE = {"ca": "can", "wo": "will", "sha": "shall"}
+_ENDING = re.compile(r"(?<=\w)['’`](?:s|m|re|ve|d|ll)\b")
+_CAPITALISED = re.compile(r"(?<=[^\s.?!:;。？！：；][ ])[A-Z][A-Za-z0-9]*|(?<=[ /-])[A-Z0-9]{2,}\b")
+_NUMERALS = re.compile("[零一二两三四五六七八九十百千万]+")
+_DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2}
+_POWERS = {"十": 10, "百": 100, "千": 1_000, "万": 10_000}
+_NUMBER_WORDS = {
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20",
+    "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "ninety": "90", "hundred": "100",
+}  # fmt: skip
+"""Without `one`, which seldom counts."""
+_UNITS = {"m", "l", "v", "h", "s"}
+"""Letters that are a unit behind a number and a name elsewhere."""
+
+_SIGNS = {"%": "^percent", "°": "^degree", "°c": "^degree"}
+
+_BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^since", "^instead"}
+_BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
+_BINDS_LAST = {"^之前", "^之后"}
+_MODALS = ("@must", "@may", "@should", "@whether")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a question asks, in tokens that are the same for many of its wordings."""
+
+    key: str
+    """The normal form: equal for the same question with other punctuation, case or courtesies."""
+    kind: str
+    """What is asked for (`@where`), or empty where the wording does not tell."""
+    modal: str
+    """`@must` or `@may` beside another kind: when I may is not when I must."""
+    tokens: frozenset[str]
+    names: frozenset[str]
+    """Those of the tokens that name something: capitalised, single letters, with digits."""
+    numbers: tuple[str, ...]
+    negations: int
+    bound: frozenset[tuple[str, str]]
+    """What a word of direction belongs to: after *what*, from *where*."""
+    pairs: frozenset[tuple[str, str]]
+    """Neighbours, in either order."""
+
+
+class _Piece(NamedTuple):
+    text: str
+    kind: str
+    """number, han, word or sign"""
+
+
+class _Token(NamedTuple):
+    text: str
+    source: str
+    """The word that it stands for, where it stands for one."""
+
+
+def wording(text: str) -> Wording:
+    """Reads a question."""
+    pieces = _pieces(text)
+    core = _without_courtesies(pieces) or pieces
+    stream = list(_tokens(core))
+    content = _without_on([token for token in stream if token.text[0] not in "@!"])
+    texts = [token.text for token in content]
+    kind, modal = _kind([token.text for token in stream])
+    return Wording(
+        key=" ".join(piece.text for piece in core) or fold(text).strip(),
+        kind=kind,
+        modal=modal,
+        tokens=frozenset(texts),
+        names=frozenset(_names(text, content)),
+        numbers=tuple(each for each in texts if each[0] == "#"),
+        negations=sum(token.text[0] == "!" for token in stream),
+        bound=frozenset(_bindings(texts)),
+        pairs=frozenset((min(pair), max(pair)) for pair in zip(texts, texts[1:], strict=False)),
+    )
+
+
+def _pieces(text: str) -> list[_Piece]:
+    folded = _MINUS.sub("-", fold(text))
+    folded = _NOT.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", folded)
+    folded = _ENDING.sub("", folded.replace("cannot", "can not").replace("what's", "what is"))
+    found = _PIECE.finditer(folded)
+    return [_Piece(_plain(each[0]), each.lastgroup or "") for each in found]
+
+
+def _plain(piece: str) -> str:
+    return _THOUSANDS.sub("", piece)
+
+
+def _without_courtesies(pieces: list[_Piece]) -> list[_Piece]:
+    """Cuts off greetings before and thanks behind, as often as they come."""
+    before, after = _courtesies(synonyms.COURTESIES_BEFORE), _courtesies(synonyms.COURTESIES_AFTER)
+    pieces = list(pieces)
+    while pieces and (count := before.words_at(pieces, from_end=False)):
+        del pieces[:count]
+    while pieces and (count := after.words_at(pieces, from_end=True)):
+        del pieces[-count:]
+    if pieces and pieces[0].kind == "han":
+        pieces[0] = _Piece(before.leading.sub("", pieces[0].text), "han")
+    if pieces and pieces[-1].kind == "han":
+        pieces[-1] = _Piece(after.trailing.sub("", pieces[-1].text), "han")
+    return [piece for piece in pieces if piece.text]
+
+
+class _Courtesies(NamedTuple):
+    phrases: frozenset[tuple[str, ...]]
+    leading: re.Pattern[str]
+    trailing: re.Pattern[str]
+
+    def words_at(self, pieces: Sequence[_Piece], *, from_end: bool) -> int:
+        """How many pieces the longest courtesy takes at an end."""
+        for count in range(min(6, len(pieces)), 0, -1):
+            part = pieces[-count:] if from_end else pieces[:count]
+            if part[0].kind == "han":
+                bare = (self.trailing if from_end else self.leading).sub("", part[0].text)
+                if count == 1 and not bare:
+                    return 1
+            elif tuple(piece.text for piece in part) in self.phrases:
+                return count
+        return 0
+
+
+@cache
+def _courtesies(table: str) -> _Courtesies:
+    every = [phrase.strip() for line in table.strip().splitlines() for phrase in line.split("|")]
+    han = "|".join(sorted((each for each in every if HAN_RUN.match(each)), key=len, reverse=True))
+    words = frozenset(tuple(each.split()) for each in every if not HAN_RUN.match(each))
+    return _Courtesies(words, re.compile(f"^(?:{han})+"), re.compile(f"(?:{han})+$"))
+
+
+def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
+    """The pieces in general words; what a table drops is left out."""
+    position = 0
+    while position < len(pieces):
+        piece = pieces[position]
+        taken = 1
+        if piece.kind == "number":
+            yield _Token("#" + piece.text, piece.text)
+        elif piece.kind == "sign":
+            yield _Token(_SIGNS.get(piece.text, "^" + piece.text), "")
+        elif piece.kind == "han":
+            yield from _han_tokens(piece.text)
+        elif found := _phrase(pieces, position):
+            taken = found.length
+            source = piece.text if taken == 1 else ""
+            yield from (_Token(token, source) for token in found.tokens)
+        elif piece.text in _NUMBER_WORDS:
+            yield _Token("#" + _NUMBER_WORDS[piece.text], "")
+        elif piece.text not in _function_words():
+            yield _Token(stem(piece.text), piece.text)
+        position += taken
+
+
+def _without_on(content: list[_Token]) -> list[_Token]:
+    """`on` turns a question round only where something is switched."""
+    if any(token.text == "switch" for token in content):
+        return content
+    return [token for token in content if token.text != "^on"]
+
+
+class _Phrase(NamedTuple):
+    length: int
+    words: tuple[str, ...]
+    tokens: tuple[str, ...]
+
+
+def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
+    """The longest wording of the English tables that starts here."""
+    first = pieces[position].text
+    if len(first) == 1 and first in _UNITS:
+        follows = position > 0 and pieces[position - 1].kind == "number"
+        return _english()[first][-1] if follows and first in _english() else None
+    for phrase in _english().get(stem(first), ()):
+        part = pieces[position : position + phrase.length]
+        if len(part) == phrase.length and all(
+            stem(piece.text) == word for piece, word in zip(part, phrase.words, strict=True)
+        ):
+            return phrase
+    return None
+
+
+def _rows(*tables: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(tokens, wording) for every wording of the tables."""
+    for table in tables:
+        for line in table.strip().splitlines():
+            tokens, _, wordings = line.partition(":")
+            for each in wordings.split("|"):
+                yield tuple(tokens.split()), each.strip()
+
+
+@cache
+def _english() -> dict[str, list[_Phrase]]:
+    """The English tables by the stem of a wording's first word, the longest first."""
+    phrases: dict[tuple[str, ...], _Phrase] = {}
+    for tokens, each in _rows(synonyms.ENGLISH_KINDS, synonyms.ENGLISH):
+        words = tuple(stem(word) for word in each.split())
+        phrases.setdefault(words, _Phrase(len(words), words, tokens))
+    by_first: dict[str, list[_Phrase]] = {}
+    for words, phrase in sorted(phrases.items(), key=lambda item: -len(item[0])):
+        by_first.setdefault(words[0], []).append(phrase)
+    return by_first
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    return frozenset(synonyms.ENGLISH_FUNCTION.split())
+
+
+@lru_cache(maxsize=50_000)
+def _han_tokens(run: str) -> tuple[_Token, ...]:
+    """A run of Chinese: the wordings of the tables, numbers, and single characters."""
+    table, pattern = _chinese()
+    tokens: list[_Token] = []
+    for found in pattern.finditer(run):
+        text = found[0]
+        if text in table:
+            tokens.extend(_Token(token, text) for token in table[text])
+        elif _NUMERALS.fullmatch(text):
+            tokens.append(_Token("#" + _value(text), text))
+        else:
+            tokens.append(_Token(text, text))
+    return tuple(tokens)
+
+
+@cache
+def _chinese() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str]]:
+    """The Chinese tables, and what finds their longest wording at each place."""
+    table = {each: tokens for tokens, each in _rows(synonyms.CHINESE, synonyms.CHINESE_KINDS)}
+    longest_first = sorted(table, key=lambda each: (-len(each), each))
+    return table, re.compile("|".join((*longest_first, _NUMERALS.pattern, ".")))
+
+
+def _value(numerals: str) -> str:
+    """一百二十 → 120; 二零二五 → 2025."""
+    if not any(char in _POWERS for char in numerals):
+        return "".join(str(_DIGITS[char]) for char in numerals)
+    total = section = digit = 0
+    for char in numerals:
+        if char in _DIGITS:
+            digit = _DIGITS[char]
+        elif char == "万":
+            total, section, digit = (total + section + digit) * 10_000, 0, 0
+        else:
+            section, digit = section + (digit or 1) * _POWERS[char], 0
+    return str(total + section + digit)
+
+
+def _kind(stream: Sequence[str]) -> tuple[str, str]:
+    """What is asked for, and whether of what must or of what may be.
+
+    A modal verb that opens the question makes it one to be answered with yes or no; elsewhere
+    the first question word counts, and where there is none, the strongest modal verb.
+    """
+    kinds = [token for token in stream if token[0] == "@"]
+    modal = next((each for each in _MODALS if each in kinds), "")
+    asked = next((each for each in kinds if each not in _MODALS), "")
+    if not asked or stream[0] in _MODALS:
+        return modal, ""
+    free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
+    return asked, "" if free else modal
+
+
+def _names(text: str, content: Sequence[_Token]) -> Iterator[str]:
+    """The tokens that name something; of a text in capitals throughout, nothing can be told."""
+    plain = unicodedata.normalize("NFKC", text)
+    found = {word.lower() for word in _CAPITALISED.findall(plain)}
+    num_words = len(plain.split())
+    shouted = len(found) > 2 and 2 * len(found) > num_words
+    for token, source in content:
+        single = len(source) == 1 and source.isascii() and source.isalpha()
+        mixed = token[0] != "#" and any(char.isdigit() for char in source)
+        if single or mixed or (not shouted and source in found):
+            yield token
+
+
+def _bindings(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for this, following in zip(texts, texts[1:], strict=False):
+        if this in _BINDS_NEXT:
+            yield this, following
+        if following in _BINDS_LAST:
+            yield following, this
+
+
+def same_kind(one: Wording, other: Wording) -> bool:
+    """Whether both ask for the same thing, as far as their question words tell."""
+    modals = {one.modal, other.modal} - {""}
+    if len(modals) > 1:
+        return False
+    kinds = {one.kind, other.kind}
+    return len(kinds) == 1 or kinds <= {"", "@what", "@howmany"} or kinds == {"", "@whether"}
+
+
+def objection(one: Wording, other: Wording) -> str:
+    """Why two wordings cannot ask the same, or empty: what no likeness outweighs."""
+    apart = one.tokens ^ other.tokens
+    for reason, objects in _GUARDS:
+        if objects(one, other, apart):
+            return reason
+    return ""
+
+
+_Guard = Callable[[Wording, Wording, frozenset[str]], bool]
+
+_GUARDS: tuple[tuple[str, _Guard], ...] = (
+    ("number", lambda one, other, apart: one.numbers != other.numbers),
+    ("negation", lambda one, other, apart: one.negations != other.negations),
+    ("kind", lambda one, other, apart: not same_kind(one, other)),
+    ("direction", lambda one, other, apart: any(token[0] == "^" for token in apart)),
+    ("name", lambda one, other, apart: bool(apart & (one.names | other.names))),
+    ("order", lambda one, other, apart: one.bound != other.bound),
+)
