@@ -79,7 +79,7 @@ def test_too_few_questions_prove_nothing() -> None:
     decision = decided([True] * 3, [True] * 3, newer_documents=True)
     assert not decision.promote
     assert decision.reasons == (
-        "evidence_recall_at_10: 3 questions are too few to rule out a loss",
+        "evidence_recall_at_10: 3 questions are too few to rule out a loss; add more to the exam",
     )
 
 

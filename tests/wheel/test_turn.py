@@ -92,6 +92,19 @@ def test_challenger_that_loses_is_kept_and_the_champion_serves(domain: Domain) -
     assert domain.turn().reasons == ("nothing is new since version 2",)
 
 
+def test_challenger_that_was_kept_back_is_examined_again_by_another_exam(domain: Domain) -> None:
+    question, evidence = next(iter(QUESTIONS.items()))
+    write_exam(domain, {question: evidence})
+    domain.write("spare.md", "# Spare wheel\n\nThe spare wheel hangs below the boot floor.\n")
+    domain.add()
+    turned = domain.turn()
+    assert (turned.version, turned.decision) == (2, "kept")
+    assert turned.reasons[0].startswith("evidence_recall_at_10: 1 question is too few")
+    assert domain.turn().sitting is None
+    write_exam(domain)
+    assert (domain.turn().version, domain.turn().champion) == (3, 3)
+
+
 def test_documents_that_are_back_to_the_champions_are_nothing_new(domain: Domain) -> None:
     write_exam(domain)
     for number, question in enumerate(QUESTIONS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from flywheel.errors import SourceError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.compare import ERROR_RATE, enough
 from flywheel.evaluate.exam import Sitting, read_exam
-from flywheel.records import ExamQuestion
+from flywheel.records import ExamQuestion, to_json
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.store import state
 from flywheel.wheel import gate, stages
@@ -24,6 +25,7 @@ SEED = 2
 """Of synthetic exams: not the one that training questions are drawn by."""
 
 _DECISIONS = "gain_decisions"
+_LATEST = "latest_exam"
 
 
 def questions(workspace: Workspace, index: PassageIndex) -> list[ExamQuestion]:
@@ -100,6 +102,25 @@ def with_notes(
             "exam.jsonl would ask what users ask"
         )
     return replace(decision, reasons=(*decision.reasons, *notes))
+
+
+def was_latest(workspace: Workspace, exam: Sequence[ExamQuestion]) -> bool:
+    """Whether the newest version was decided on by this exam, under the same rules.
+
+    With another one, what was kept back gets another chance.
+    """
+    with workspace.database.read() as conn:
+        return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate))
+
+
+def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: gate.GateSettings) -> None:
+    """Keeps what the newest version was decided on by."""
+    state.put(conn, _LATEST, _digest(exam, rules))
+
+
+def _digest(exam: Sequence[ExamQuestion], rules: gate.GateSettings) -> str:
+    content = [rules.model_dump(mode="json"), *map(to_json, exam)]
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
 def num_decisions(workspace: Workspace, exam: Sequence[ExamQuestion]) -> int:

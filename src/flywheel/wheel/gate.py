@@ -107,7 +107,8 @@ def _newer(primary: Comparison, margin: float) -> Decision:
 
 def _falls(each: Comparison, margin: float) -> str:
     if each.low > -margin:
-        return f"{each.metric}: {each.num_groups} questions are too few to rule out a loss"
+        few = "1 question is" if each.num_groups == 1 else f"{each.num_groups} questions are"
+        return f"{each.metric}: {few} too few to rule out a loss; add more to the exam"
     return (
         f"{each.metric} may fall by more than {margin:g}: {_values(each)}, "
         f"change at least {each.low:+.3f}"

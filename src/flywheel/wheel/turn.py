@@ -55,12 +55,13 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
         ingest.resolve(workspace)
         champion, latest = _standing(workspace)
         bundle = build(workspace, progress)
-        for earlier in (champion, latest):
-            if earlier and earlier.bundle_hash == _hash(bundle):
-                return _nothing_new(earlier, champion, time.perf_counter() - started)
-
+        if champion and champion.bundle_hash == _hash(bundle):
+            return _nothing_new(champion, champion, time.perf_counter() - started)
         challenger = workspace.assemble(bundle, number=0)
         exam = examination.questions(workspace, challenger.index)
+        known = latest and latest.bundle_hash == _hash(bundle)
+        if latest and known and examination.was_latest(workspace, exam):
+            return _nothing_new(latest, champion, time.perf_counter() - started)
         sitting = evaluate(exam, challenger, workspace, progress)
         decision = decide(workspace, champion, bundle, exam, sitting, progress)
         version = keep(workspace, champion, bundle, exam, sitting, decision)
@@ -150,6 +151,7 @@ def keep(
             reasons=decision.reasons,
         )
         versions.put(conn, version)
+        examination.remember(conn, exam, workspace.settings.gate)
         if decision.tested_gain:
             examination.count_decision(conn, exam)
         if decision.promote:
