@@ -9,7 +9,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from flywheel.errors import WorkspaceError
-from flywheel.store import documents, interactions, schema, versions
+from flywheel.records import Feedback
+from flywheel.store import corrections, documents, feedback, interactions, schema, versions
 from flywheel.store.database import Database
 from flywheel.store.engines import parse_url, writing_engine
 from flywheel.store.tables import SCHEMA, metadata
@@ -27,6 +28,13 @@ ROWS = {
         """INSERT INTO state VALUES ('champion', '1')""",
     ],
 }
+ROWS["0002"] = [
+    *ROWS["0001"],
+    """INSERT INTO feedback VALUES ('f1', 'edit', 'u', 'curator', '2026-01-01T00:00:00Z', '?', '',
+    NULL, '拨动。', '["拨"]', '[]', '[]', '', 'ee')""",
+    """INSERT INTO corrections VALUES ('f1', '?', '?', '拨动。', '["拨"]', 'u', 'curator',
+    '2026-01-01T00:00:00Z', NULL, '["p1"]', TRUE, FALSE, '', '["public"]', '', '', 1)""",
+]
 """Rows of every schema there has been, as its own release would have written them."""
 
 
@@ -81,6 +89,24 @@ def test_rows_of_every_schema_are_read_by_this_release(url: str, revision: str) 
     assert interaction.question == "?"
     assert champion is not None
     assert champion.metrics["mrr"].count == 9
+
+
+def test_feedback_and_corrections_of_their_first_schema_are_read(url: str) -> None:
+    make_earlier(url, "0002")
+    with Database.open(url) as database, database.read() as conn:
+        [act] = feedback.list_feedback(conn)
+        [correction] = corrections.in_force(conn)
+    assert (act.kind, act.evidence, act.candidate) == ("edit", ("拨",), None)
+    assert (correction.passages, correction.verified) == (("p1",), True)
+
+
+def test_database_of_the_first_schema_takes_feedback(url: str) -> None:
+    make_earlier(url, "0001")
+    act = Feedback(id="f1", kind="up", user="u", role="asker", at="2026-01-01", question="?")
+    with Database.open(url) as database:
+        database.write(lambda conn: feedback.put_all(conn, [act], {"f1": "aa"}))
+        with database.read() as conn:
+            assert list(feedback.list_feedback(conn)) == [act]
 
 
 def test_newer_schema_is_refused_and_left_alone(url: str) -> None:

@@ -9,8 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
     BindParameter,
@@ -30,13 +29,10 @@ from sqlalchemy import (
 
 from flywheel.records import PUBLIC, Fate, Language, Passage
 from flywheel.store.engines import dump_json
+from flywheel.store.groups import MAX_IDS, in_groups
 from flywheel.store.tables import documents, passages
 
-T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
-
-_MAX_IDS = 500
-"""Ids in one IN list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +104,7 @@ def put(conn: Connection, document: StagedDocument, its_passages: Sequence[Passa
 
 def put_all(conn: Connection, staged: Iterable[tuple[StagedDocument, Sequence[Passage]]]) -> None:
     """Stages many documents, each once; four times as quick as one by one."""
-    for group in _groups(staged, _MAX_IDS):
+    for group in in_groups(staged):
         ids = [document.id for document, _ in group]
         earlier = {row.id: row for row in conn.execute(_earlier(ids))}
         conn.execute(delete(documents).where(documents.c.id.in_(ids)))  # and their passages
@@ -142,7 +138,7 @@ def stamps(conn: Connection, source: str) -> dict[str, Stamp]:
 
 def mark_deleted(conn: Connection, ids: Iterable[str], at: str) -> None:
     """Deletes documents at a time (UTC, ISO 8601); those deleted before keep their time."""
-    for group in _groups(ids, _MAX_IDS):
+    for group in in_groups(ids):
         conn.execute(
             update(documents)
             .where(documents.c.id.in_(group), documents.c.deleted_at.is_(None))
@@ -174,7 +170,7 @@ def set_fates(conn: Connection, verdicts: Mapping[str, Verdict]) -> None:
 def set_access(conn: Connection, ids: Iterable[str], labels: Sequence[str]) -> None:
     """Changes who may read these documents, for queries from now on."""
     differs = cast(documents.c.access, Text) != dump_json(list(labels))
-    for group in _groups(ids, _MAX_IDS):
+    for group in in_groups(ids):
         conn.execute(
             update(documents)
             .where(documents.c.id.in_(group), differs)
@@ -303,14 +299,8 @@ def _groups_of_passages(rows: Iterable[AnyRow], batch: int) -> Iterator[list[Any
     for row in rows:
         group.append(row)
         size += row.num_passages
-        if size >= batch or len(group) == _MAX_IDS:
+        if size >= batch or len(group) == MAX_IDS:
             yield group
             group, size = [], 0
     if group:
-        yield group
-
-
-def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
         yield group

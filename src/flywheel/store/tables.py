@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 metadata = MetaData()
 
@@ -102,6 +102,49 @@ interactions = Table(
     Column("version", Integer, nullable=False),
     Column("question", SafeText, nullable=False),
     Column("candidates", JSON, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("user", SafeText, nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("question", SafeText, nullable=False),
+    Column("interaction", SafeText, nullable=False, index=True),
+    Column("candidate", Integer),
+    Column("answer", SafeText, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("candidates", JSON, nullable=False),
+    Column("order", JSON, nullable=False),
+    Column("reason", SafeText, nullable=False),
+    # Tells an act that comes again from another one with its id; empty once erased.
+    Column("content", Text, nullable=False),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column("key", SafeText, nullable=False, index=True),
+    Column("question", SafeText, nullable=False),
+    Column("answer", SafeText, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("user", SafeText, nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("readable", JSON(none_as_null=True)),
+    # What follows is marked again and again; what stands above never changes.
+    Column("passages", JSON, nullable=False),
+    Column("verified", Boolean, nullable=False),
+    Column("disputed", Boolean, nullable=False),
+    Column("review", SafeText, nullable=False),
+    Column("access", JSON, nullable=False),
+    Column("withdrawn", SafeText, nullable=False),
+    Column("decided_by", SafeText, nullable=False),
+    Column("change", BigInteger, nullable=False, index=True),
 )
 
 versions = Table(

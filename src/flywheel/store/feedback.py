@@ -1,0 +1,80 @@
+"""Feedback: values ↔ rows, on the connection that the caller holds.
+
+Append-only: an act never changes once it is put; only erasure takes its text away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from flywheel.records import Feedback, from_json, to_json
+from flywheel.store.groups import in_groups
+from flywheel.store.tables import feedback
+
+_COLUMNS = [column for column in feedback.c if column.name != "content"]
+
+
+def put_all(conn: Connection, acts: Sequence[Feedback], contents: Mapping[str, str]) -> None:
+    """Keeps acts of which none is known yet.
+
+    Args:
+        contents: a hash of each act's content as its user gave it, by id.
+    """
+    if acts:
+        conn.execute(
+            insert(feedback), [to_json(act) | {"content": contents[act.id]} for act in acts]
+        )
+
+
+def contents(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The content's hash of each act that is known; empty where it was erased."""
+    found: dict[str, str] = {}
+    for group in in_groups(ids):
+        rows = conn.execute(
+            select(feedback.c.id, feedback.c.content).where(feedback.c.id.in_(group))
+        )
+        found.update((row.id, row.content) for row in rows)
+    return found
+
+
+def get(conn: Connection, id: str) -> Feedback | None:
+    """The act of that id, if there is one."""
+    row = conn.execute(select(*_COLUMNS).where(feedback.c.id == id)).one_or_none()
+    return None if row is None else _feedback(row)
+
+
+def list_feedback(conn: Connection) -> Iterator[Feedback]:
+    """Every act that was not erased, the first one first.
+
+    Streams: use it while the connection is open.
+    """
+    query = select(*_COLUMNS).where(feedback.c.content != "").execution_options(yield_per=1000)
+    for row in conn.execute(query.order_by(feedback.c.at, feedback.c.id)):
+        yield _feedback(row)
+
+
+def of_user(conn: Connection, user: str) -> list[Feedback]:
+    """What one user did, the first act first."""
+    return _where(conn, feedback.c.user == user)
+
+
+def of_interaction(conn: Connection, interaction: str) -> list[Feedback]:
+    """What was said to one interaction, the first act first."""
+    return _where(conn, feedback.c.interaction == interaction)
+
+
+def count_kinds(conn: Connection) -> dict[str, int]:
+    """How many acts there are of each kind."""
+    return dict(iter(conn.execute(select(feedback.c.kind, func.count()).group_by(feedback.c.kind))))
+
+
+def _where(conn: Connection, condition: Any) -> list[Feedback]:
+    query = select(*_COLUMNS).where(condition).order_by(feedback.c.at, feedback.c.id)
+    return [_feedback(row) for row in conn.execute(query)]
+
+
+def _feedback(row: Row[*tuple[Any, ...]]) -> Feedback:
+    return from_json(Feedback, dict(row._mapping))
