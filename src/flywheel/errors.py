@@ -8,6 +8,7 @@ FlywheelError               a user's mistake or a state of the machine; printed 
 ├── SourceError             a named source is not there, or holds nothing
 ├── ExtractError            one file gives no text; the file is set aside with this reason
 ├── FileFormatError         a line of a user's file is not valid; names file and line
+├── FeedbackError           an act of feedback cannot be meant; names its id
 ├── StoreError              the database does not answer, or the disk is full
 └── ModelError              a named model is not there, or does not load
 
@@ -53,6 +54,14 @@ class FileFormatError(FlywheelError):
     def __init__(self, path: Path | str, line: int, problem: str) -> None:
         super().__init__(f"{path}, line {line}: {problem}")
         self.path, self.line, self.problem = Path(path), line, problem
+
+
+class FeedbackError(FlywheelError):
+    """An act of feedback cannot be meant."""
+
+    def __init__(self, id: str, problem: str) -> None:
+        super().__init__(f'Feedback "{id}": {problem}')
+        self.id, self.problem = id, problem
 
 
 class StoreError(FlywheelError):
