@@ -289,3 +289,10 @@ def test_source_that_is_no_name_of_anything(flywheel: Run, ready: Path, source: 
 
 def test_empty_name_does_not_add_the_folder_that_one_is_in(flywheel: Run, ready: Path) -> None:
     assert_told(flywheel("add", ""), "An empty name is no source.")
+
+
+def test_answers_do_not_replace_the_exam(flywheel: Run, ready: Path) -> None:
+    (ready / "questions.jsonl").write_text('{"id": 1, "question": "Where?"}\n')
+    ended = flywheel("exam", "questions.jsonl", "--answers", "./questions.jsonl")
+    assert_wrong_usage(ended, "is the exam itself")
+    assert (ready / "questions.jsonl").read_text() == '{"id": 1, "question": "Where?"}\n'

@@ -28,6 +28,8 @@ def exam(context: click.Context, file: Path, answers: Path | None, as_json: bool
     """
     if answers and (answers.is_dir() or not answers.absolute().parent.is_dir()):
         raise click.UsageError(f"{answers} cannot be a file: name one in a folder that is there.")
+    if answers and answers.absolute().resolve() == file.absolute().resolve():
+        raise click.UsageError(f"{answers} is the exam itself: name another file for the answers.")
     questions = read_exam(file)
     with open_workspace(context) as workspace, show.progress_bar() as progress:
         champion = workspace.champion()
