@@ -17,16 +17,20 @@ from typing import Any
 # The wheels of onnxruntime report their use to its maker unless told not to before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# Name → its module, and after a colon what it is called there, where that is another name.
 _PUBLIC = {
     "Answer": "flywheel.records",
     "Citation": "flywheel.records",
+    "Correction": "flywheel.records",
     "Document": "flywheel.records",
     "ExamQuestion": "flywheel.records",
+    "Feedback": "flywheel.records",
     "FlywheelError": "flywheel.errors",
     "Passage": "flywheel.records",
     "Score": "flywheel.records",
     "Workspace": "flywheel.wheel.workspace",
     "add": "flywheel.wheel.ingest",
+    "import_feedback": "flywheel.wheel.feedback:import_file",
     "read_exam": "flywheel.evaluate.exam",
     "turn": "flywheel.wheel.turn",
 }
@@ -38,4 +42,5 @@ def __getattr__(name: str) -> Any:
     """Loads what is asked for, so that importing the package costs nothing."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'flywheel' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    module, _, there = _PUBLIC[name].partition(":")
+    return getattr(importlib.import_module(module), there or name)

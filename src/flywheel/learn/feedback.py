@@ -75,7 +75,7 @@ def complete(act: Feedback, interaction: Interaction | None, now: datetime) -> F
     Raises:
         FeedbackError: it cannot be meant.
     """
-    named = replace(act, id=act.id.strip() or content_of(act))
+    named = replace(act, id=act.id.strip() or id_of(act))
     try:
         return _checked(_filled(named, interaction, now), interaction)
     except ValueError as error:
@@ -83,11 +83,19 @@ def complete(act: Feedback, interaction: Interaction | None, now: datetime) -> F
 
 
 def content_of(act: Feedback) -> str:
-    """A hash of what a user gave, by which an act that comes again is known.
+    """A hash by which an act that comes again is told from another one with its id.
 
-    The time is part of it only where no id tells the act from another one.
+    The time is no part of it: where it was left out, it is of the first coming.
     """
-    left_out = {"id", "role"} | ({"at"} if act.id else set())
+    return _hash(act, {"id", "at"})
+
+
+def id_of(act: Feedback) -> str:
+    """The id of an act that was given none: it follows from what was given."""
+    return _hash(act, {"id", "role"})
+
+
+def _hash(act: Feedback, left_out: set[str]) -> str:
     values = {name: value for name, value in to_json(act).items() if name not in left_out}
     text = json.dumps(values, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,320 @@
+"""Feedback: accepted, kept before it is acknowledged, and turned into corrections at once.
+
+The same for HTTP, the command line and Python. What it teaches the ranker is learned at the turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from flywheel.collect import privacy
+from flywheel.errors import FeedbackError, FileFormatError, SourceError, UsageError
+from flywheel.learn import feedback as border
+from flywheel.learn.feedback import Evidence, FeedbackLine
+from flywheel.lines import read_lines
+from flywheel.records import Correction, Feedback, Interaction, Role
+from flywheel.store import corrections, documents, interactions, state
+from flywheel.store import feedback as feedback_store
+from flywheel.store.corrections import Entry
+from flywheel.wheel.evidence import locate_all
+
+if TYPE_CHECKING:
+    from flywheel.wheel.workspace import Workspace
+
+OWNER, ANONYMOUS = "owner", "anonymous"
+
+REPLACED, DECIDED, WITHDRAWN = "replaced", "decided otherwise", "withdrawn"
+
+_TAKEN = "its id is another act's, with other content or from another role; give it one of its own"
+_SHOWN_CHARS = 60
+_LOCATED_IN = "corrections_located_in"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """What became of acts of feedback."""
+
+    imported: int
+    known: int
+    """Those that were there before, and changed nothing."""
+    kinds: Mapping[str, int]
+    """How many of each kind were imported."""
+    notes: tuple[str, ...]
+    """What a curator should look at."""
+    seconds: float
+
+
+def accept(
+    workspace: Workspace, acts: Sequence[Feedback], labels: Sequence[str] | None = None
+) -> Accepted:
+    """Keeps acts, all or none, and serves what they correct from now on.
+
+    An act without an id is known by its content, so that none counts twice; one without a time
+    is of now. Personal data in questions and reasons are masked.
+
+    Args:
+        labels: what their users may read; None is the owner, who sees all.
+
+    Raises:
+        FeedbackError: one of them cannot be meant, or its id is another act's.
+    """
+    started = time.perf_counter()
+    contents, given = _completed(workspace, acts)
+    with workspace.database.read() as conn:
+        known = _known(conn, contents)
+    fresh = [act for act in given if act.id not in known]
+    evidence = _evidence(workspace, fresh, labels)
+    entries = _entries(fresh, evidence, labels)
+
+    def write(conn: Connection) -> tuple[list[Feedback], list[str]]:
+        corrections.lock(conn)
+        # Asked again, since the same acts may be coming in twice at once.
+        known = _known(conn, contents)
+        new = [act for act in fresh if act.id not in known]
+        new_entries = [entries[act.id] for act in new if act.id in entries]
+        feedback_store.put_all(conn, new, contents)
+        corrections.put_all(conn, new_entries)
+        return new, _settle(conn, [each.key for each in new_entries])
+
+    new, disputes = workspace.database.write(write)
+    return Accepted(
+        imported=len(new),
+        known=len(acts) - len(new),
+        kinds=dict(Counter(act.kind for act in new).most_common()),
+        notes=(*_notes(new, evidence), *disputes),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def import_file(workspace: Workspace, path: Path | str, trusted: bool = True) -> Accepted:
+    """Accepts a file of feedback, all of it or nothing. Importing is the owner's act.
+
+    Args:
+        trusted: the owner vouches for the edits in it, so they are served to all; otherwise
+            they are askers', each served to its own user until a curator confirms it.
+
+    Raises:
+        SourceError: there is no such file, or it holds no feedback.
+        FileFormatError: a line is not valid, or means nothing here.
+    """
+    started = time.perf_counter()
+    lines = read_lines(path, FeedbackLine)
+    if not lines:
+        raise SourceError(f"{path} holds no feedback. Such a file has one JSON object a line.")
+    role: Role = "owner" if trusted else "asker"
+    user = OWNER if trusted else ANONYMOUS
+    places: dict[str, int] = {}
+    acts: list[Feedback] = []
+    for number, line in lines:
+        act = line.to_feedback(role, user)
+        act = replace(act, id=act.id or border.id_of(act))
+        if line.id is not None and act.id in places:
+            raise FileFormatError(path, number, f'id "{act.id}" is taken by line {places[act.id]}')
+        places.setdefault(act.id, number)
+        acts.append(act)
+    try:
+        accepted = accept(workspace, acts)
+    except FeedbackError as error:
+        raise FileFormatError(path, places[error.id], error.problem) from None
+    return replace(accepted, seconds=time.perf_counter() - started)
+
+
+def confirm(workspace: Workspace, id: str, curator: str) -> Correction:
+    """Lets a correction serve all; those that contradict it are withdrawn.
+
+    Raises:
+        UsageError: there is no such correction, or it is withdrawn.
+    """
+
+    def write(conn: Connection) -> Correction:
+        entry = _in_force(conn, id)
+        correction = replace(entry.correction, verified=True, disputed=False, review="")
+        others = [
+            replace(each, withdrawn=DECIDED, decided_by=curator)
+            for each in corrections.of_keys(conn, [entry.key])[entry.key]
+            if each.correction.id != id and each.correction.verified
+        ]
+        chosen = replace(entry, correction=correction, decided_by=curator)
+        corrections.mark_all(conn, [chosen, *others])
+        return correction
+
+    return workspace.database.write(write)
+
+
+def withdraw(workspace: Workspace, id: str, curator: str, reason: str = WITHDRAWN) -> None:
+    """Serves a correction to nobody from now on.
+
+    Raises:
+        UsageError: there is no such correction, or it is withdrawn.
+    """
+
+    def write(conn: Connection) -> None:
+        entry = _in_force(conn, id)
+        corrections.mark_all(conn, [replace(entry, withdrawn=reason, decided_by=curator)])
+        _settle(conn, [entry.key])
+
+    workspace.database.write(write)
+
+
+def recheck(workspace: Workspace) -> int:
+    """Finds the evidence of all corrections again, where the documents have changed.
+
+    A correction whose evidence is gone is put up for review; one whose evidence moved, or may be
+    read by others now, goes along.
+
+    Returns:
+        How many corrections changed.
+    """
+    with workspace.database.read() as conn:
+        digest = documents.passages_digest(conn)
+        if state.get(conn, _LOCATED_IN) == digest:
+            return 0
+        entries = {each.correction.id: each for each in corrections.entries_in_force(conn)}
+    moved = list(_relocated(workspace, list(entries.values())))
+
+    def write(conn: Connection) -> int:
+        corrections.lock(conn)
+        # Others may have marked or withdrawn some meanwhile; those are found again the next time.
+        same = [
+            each
+            for each in moved
+            if corrections.get(conn, each.correction.id) == entries[each.correction.id]
+        ]
+        corrections.mark_all(conn, same)
+        if len(same) == len(moved):
+            state.put(conn, _LOCATED_IN, digest)
+        return len(same)
+
+    return workspace.database.write(write)
+
+
+def _completed(
+    workspace: Workspace, acts: Sequence[Feedback]
+) -> tuple[dict[str, str], list[Feedback]]:
+    """The hash of each act's content by id, and the acts complete and masked, each once."""
+    now = datetime.now(UTC)
+    shown = _interactions(workspace, {act.interaction for act in acts if act.interaction})
+    contents: dict[str, str] = {}
+    given: list[Feedback] = []
+    for act in acts:
+        complete = border.complete(act, shown.get(act.interaction), now)
+        content = border.content_of(act)
+        if contents.setdefault(complete.id, content) != content:
+            raise FeedbackError(complete.id, _TAKEN)
+        given.append(_masked(complete))
+    return contents, list({act.id: act for act in given}.values())
+
+
+def _interactions(workspace: Workspace, ids: Iterable[str]) -> dict[str, Interaction]:
+    with workspace.database.read() as conn:
+        found = (interactions.get(conn, id) for id in ids)
+        return {each.id: each for each in found if each is not None}
+
+
+def _masked(act: Feedback) -> Feedback:
+    """Without personal data in what an asker typed. Answers and evidence may name a hotline."""
+    question = privacy.mask(act.question, privacy.find(act.question))
+    reason = privacy.mask(act.reason, privacy.find(act.reason))
+    return replace(act, question=question, reason=reason)
+
+
+def _known(conn: Connection, contents: Mapping[str, str]) -> set[str]:
+    """The ids of acts that are there already, the erased ones too."""
+    kept = feedback_store.contents(conn, list(contents))
+    for id, content in kept.items():
+        if content not in ("", contents[id]):
+            raise FeedbackError(id, _TAKEN)
+    return set(kept)
+
+
+def _evidence(
+    workspace: Workspace, acts: Sequence[Feedback], labels: Sequence[str] | None
+) -> dict[str, Evidence]:
+    located = locate_all(workspace, [act.evidence for act in acts], labels)
+    return {act.id: each for act, each in zip(acts, located, strict=True)}
+
+
+def _entries(
+    acts: Sequence[Feedback], evidence: Mapping[str, Evidence], labels: Sequence[str] | None
+) -> dict[str, Entry]:
+    """What the edits among the acts correct, by id."""
+    return {
+        act.id: Entry(
+            correction=border.to_correction(act, evidence[act.id], labels),
+            key=border.normal_form(act.question),
+            readable=None if labels is None else tuple(labels),
+        )
+        for act in acts
+        if act.kind == "edit"
+    }
+
+
+def _settle(conn: Connection, keys: Sequence[str]) -> list[str]:
+    """Marks what was replaced and who contradicts whom; a line for each contradiction."""
+    notes: list[str] = []
+    changed: list[Entry] = []
+    for entries in corrections.of_keys(conn, sorted(set(keys))).values():
+        settled = border.settle([each.correction for each in entries])
+        now = {each.id: each for each in settled.in_force}
+        for entry in entries:
+            id = entry.correction.id
+            after = (
+                replace(entry, correction=now[id])
+                if id in now
+                else replace(entry, withdrawn=REPLACED)
+            )
+            if after != entry:
+                changed.append(after)
+        disputed = [each for each in settled.in_force if each.disputed]
+        if disputed:
+            notes.append(_dispute(disputed))
+    corrections.mark_all(conn, changed)
+    return notes
+
+
+def _relocated(workspace: Workspace, entries: Sequence[Entry]) -> Iterator[Entry]:
+    """The entries whose evidence stands elsewhere than it did."""
+    by_labels: dict[tuple[str, ...] | None, list[Entry]] = {}
+    for entry in entries:
+        by_labels.setdefault(entry.readable, []).append(entry)
+    for labels, group in by_labels.items():
+        evidence = locate_all(workspace, [each.correction.evidence for each in group], labels)
+        for entry, each in zip(group, evidence, strict=True):
+            after = replace(entry, correction=border.located(entry.correction, each, labels))
+            if after != entry:
+                yield after
+
+
+def _in_force(conn: Connection, id: str) -> Entry:
+    corrections.lock(conn)
+    entry = corrections.get(conn, id)
+    if entry is None or entry.withdrawn:
+        state_of_it = f"was withdrawn: {entry.withdrawn}" if entry else "is not there"
+        raise UsageError(f'The correction "{id}" {state_of_it}.')
+    return entry
+
+
+def _notes(acts: Sequence[Feedback], evidence: Mapping[str, Evidence]) -> Iterator[str]:
+    for act in acts:
+        for place in evidence[act.id].unfound:
+            piece = _shortened(act.evidence[place - 1])
+            yield f'{act.id}: evidence {place} stands in no current document: "{piece}"'
+
+
+def _dispute(disputed: Sequence[Correction]) -> str:
+    users = ", ".join(dict.fromkeys(each.user for each in disputed))
+    ids = ", ".join(each.id for each in disputed)
+    return f'{ids}: {users} contradict each other on "{_shortened(disputed[0].question)}"'
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
