@@ -23,7 +23,7 @@ from flywheel.search.wording import Wording, objection, wording
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-THRESHOLD = 0.9
+THRESHOLD = 0.85
 """The least similarity of a paraphrase; chosen by `bench/corrections.py --calibrate`."""
 
 NEAR = 0.6

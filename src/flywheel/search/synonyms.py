@@ -11,31 +11,40 @@ and all else is content. A line without tokens drops its wordings.
 """
 
 COURTESIES_BEFORE = """
-hi | hello | hey | hi there | hello there | dear all | good morning | good afternoon | good evening
-hi all | hi team | hello all | hello everyone | hi everyone | please | pls | kindly | thanks | sorry
-thank you | many thanks | thanks in advance | excuse me | quick question | one question | a question
+hi | hello | hey | hi there | hello there | dear all | good morning | good afternoon
+good evening
+hi all | hi team | hello all | hello everyone | hi everyone | please | pls | kindly | thanks
+sorry
+thank you | many thanks | thanks in advance | excuse me | quick question | one question
+a question
 just a question | i have a question | question | can you tell me | could you tell me | tell me
 can someone tell me | could someone tell me | can you please tell me | could you please tell me
-please tell me | would you tell me | can anyone tell me | does anyone know | do you know | any idea
+please tell me | would you tell me | can anyone tell me | does anyone know | do you know
+any idea
 do you happen to know | i would like to know | i want to know | i need to know | i wanted to ask
-i want to ask | i was wondering | i am wondering | i wonder | wondering | just wondering | may i ask
+i want to ask | i was wondering | i am wondering | i wonder | wondering | just wondering
+may i ask
 can i ask | can you explain | could you explain | please explain | explain | can you show me
 could you show me | i would like to ask | i wanted to know | would like to know | let me know
 can you let me know | can you say | well | so | um | ok | okay | by the way | oh | and | also
 do we know | do you have any idea | remind me | can you remind me | could you remind me | again
-你好 | 您好 | 请问一下 | 请问 | 谢谢您 | 谢谢你 | 谢谢 | 多谢 | 麻烦问一下 | 麻烦问下 | 麻烦您 | 麻烦
+你好 | 您好 | 请问一下 | 请问 | 谢谢您 | 谢谢你 | 谢谢 | 多谢 | 麻烦问一下 | 麻烦问下 | 麻烦您
+麻烦
 我想问一下 | 我想问下 | 我想请问 | 我想问问 | 我想问 | 想问一下 | 想问下 | 想问问 | 想问 | 问一下
-我想知道 | 想知道 | 请告诉我 | 告诉我 | 能告诉我 | 能不能告诉我 | 可以告诉我 | 您知道 | 你知道 | 知道
+我想知道 | 想知道 | 请告诉我 | 告诉我 | 能告诉我 | 能不能告诉我 | 可以告诉我 | 您知道 | 你知道
+知道
 我想了解一下 | 我想了解 | 想了解一下 | 想了解 | 我想咨询一下 | 咨询一下 | 想咨询 | 请教一下 | 请教
-请帮我看看 | 帮我看看 | 帮我查一下 | 帮我查 | 不好意思 | 打扰一下 | 打扰了 | 劳驾 | 在吗 | 亲 | 大家好
-有谁知道 | 有人知道 | 谁知道 | 各位 | 请说明 | 说明一下 | 另外 | 对了 | 那个 | 请 | 早上好 | 下午好
+请帮我看看 | 帮我看看 | 帮我查一下 | 帮我查 | 不好意思 | 打扰一下 | 打扰了 | 劳驾 | 在吗 | 亲
+大家好
+有谁知道 | 有人知道 | 谁知道 | 各位 | 请说明 | 说明一下 | 另外 | 对了 | 那个 | 请 | 早上好
+下午好
 """
 """Greetings and wrappers: two questions that differ at the start by these alone are the same."""
 
 COURTESIES_AFTER = """
 please | pls | thanks | thank you | thx | many thanks | thanks a lot | thanks in advance | cheers
 or not | by any chance | though | anyone | thank you very much | thanks so much | exactly | again
-谢谢 | 谢谢了 | 多谢 | 谢谢您 | 谢谢大家 | 麻烦了 | 呢 | 啊 | 呀 | 吧 | 嘛 | 哦 | 啦 | 吗
+谢谢 | 谢谢了 | 多谢 | 谢谢您 | 谢谢大家 | 麻烦了 | 呢 | 啊 | 呀 | 吧 | 嘛 | 哦 | 啦
 """
 """The same for the end."""
 
@@ -47,8 +56,9 @@ ENGLISH_KINDS = """
 @how: what is the right way to | what is the correct way to | instructions for | instruction for
 @how: what is the proper way to | how do you go about | how do i go about | steps to | guide to
 @how: what is the easiest way to | what do i need to do to | what steps | by what means
-@todo: what do i do | what should i do | what to do | what do we do | what now | what can i do
-@todo: what must i do | what am i supposed to do | what should we do | what next | how should i react
+@todo: what do i do | what should i do | what to do | what do we do | what now | what next
+@todo: what can i do
+@todo: what must i do | what am i supposed to do | what should we do | how should i react
 @todo: what do you do | what should one do | what are we supposed to do | how do i react
 @todo: what do i have to do | what do i need to do | how do i deal with | how to deal with
 @why: why | how come | for what reason | what is the reason | what causes | what is the cause
@@ -75,24 +85,33 @@ ENGLISH_KINDS = """
 @what distance: how far | what distance | what is the distance
 @what speed: how fast | what speed | how quickly | how quick | what is the speed
 @what weight: how heavy | what weight | what is the weight | how much weight
-@what height: how high | how tall | what height | what is the height
+@what ~height: how high
+@what height: how tall | what height | what is the height
 @what width: how wide | how broad | what is the width
 @what depth: how deep | what depth | what is the depth
 @what size: how big | how large | what size | which size | what is the size
 @what temperature: how hot | how cold | how warm | what temperature | which temperature
 @what age: how old | what age
 @what: what | which | what kind of | which kind of | what type of | which type of | what sort of
-@what: what is | which is | what are | which are | what are the | what kind | what type | which sort
+@what: what is | which is | what are | which are | what are the | what kind | what type
+@what: which sort
 @what mean: what is the meaning of | what is meant by
-@may: can | could | may | might | able | allowed | permitted | possible | am i allowed to | permissible
-@may: is it allowed to | is it okay to | is it ok to | is it all right to | is it alright to | are we allowed to
-@may: is it possible to | is it permitted to | permit | allow | is it fine to | is it okay if i | ok | okay
-@may: is it ok if i | am i permitted to | acceptable | alright | all right | is it fine if i | fine to
-@may: is it legal to | am i able to | is there a way to | is there any way to | are you allowed to | is it ok for me to
+@may: can | could | may | might | able | allowed | permitted | possible | am i allowed to
+@may: permissible
+@may: is it allowed to | is it okay to | is it ok to | is it all right to | is it alright to
+@may: are we allowed to
+@may: is it possible to | is it permitted to | permit | allow | is it fine to | is it okay if i
+@may: ok | okay
+@may: is it ok if i | am i permitted to | acceptable | alright | all right | is it fine if i
+@may: fine to
+@may: is it legal to | am i able to | is there a way to | is there any way to | are you allowed to
+@may: is it ok for me to
 @must: must | have to | has to | need to | needs to | required to | is required | obliged to
 @must: necessary | mandatory | compulsory | obligatory | got to | had to | is it necessary to
-@must: do i have to | do i need to | is there a need to | obligated | requirement | am i required to
-@should: should | ought to | supposed to | recommended | advisable | better to | is it advisable to
+@must: do i have to | do i need to | is there a need to | obligated | requirement
+@must: am i required to
+@should: should | ought to | supposed to | recommended | advisable | better to
+@should: is it advisable to
 @should: recommend | is it a good idea to | is it recommended to | advised
 @whether: is | are | am | do | does | did | was | were | will | would | has | have | whether | had
 """
@@ -102,7 +121,7 @@ a an the of to for in at by with on as it its this that these those there here i
 yours we us our ours he him his she her hers they them their theirs be been being is are am was were
 do does did done doing have has had having will would shall and or but if when while that than then
 so also just really actually simply properly correctly exactly about into onto upon via per
-myself yourself itself one ones someone somebody anybody anyone person people get gets got getting
+one ones put bring brought work works put into for out_of someone somebody anybody anyone person people get gets got getting
 go goes going let lets make makes making very quite rather such like when
 want wants wanted wish would like try trying order come comes ever some any either own case thing
 things something anything normally usually generally maybe perhaps currently now today's 
@@ -111,9 +130,10 @@ concerning regarding respect mean means
 """Words without weight; `mean` is caught by its own line first."""
 
 ENGLISH = """
-^not_alone: on my own | by myself | alone | on your own
+^self: on my own | by myself | alone | on your own | myself | yourself | by yourself | themselves
+^self: by themselves | himself | herself | unaccompanied
 ~need: need | require | needed
-~car: car | vehicle | automobile | my car | the car
+~car: car | vehicle | automobile
 ~use: use | utilise | utilize | make use of | using
 ~find: find | locate | located | situated | sit | hidden | placed | hide
 ~company: company | firm | our company | business | office | organisation | organization | at work
@@ -168,11 +188,12 @@ switch ^off: deactivate | disable | turn off | switch off | power off | shut off
 ^first: first | 1st
 ^second: 2nd
 ^last: last
-^next: next | coming
+^next: next
 ^same: same
 ^instead: instead | rather than
 ^except: except | besides | apart from
-^maximum: maximum | max | highest | top | greatest | upper | at most | maximal | most | no more than
+^maximum: maximum | max | highest | top | greatest | upper | at most | maximal | most
+^maximum: no more than
 ^minimum: minimum | min | lowest | least | at least | minimal | no less than
 ^high: high | higher
 ^low: low | lower
@@ -184,15 +205,15 @@ switch ^off: deactivate | disable | turn off | switch off | power off | shut off
 ^cold: cold
 ^warm: warm
 ^full: full | fully | completely | complete
-^empty: empty | flat
+^empty: empty
 ^old: old
 ^with: together with | along with
 ^inside_out: inside out
-^automatic: automatic | automatically | by itself | itself | on its own
+^self: automatic | automatically | by itself | itself | on its own | on their own
 ^manual: manually | by hand
 !not: not | no | never | none | nobody | nothing | neither | nor | cannot | without | no longer
 !not: unable to | no one | lack | lacking | fail to | fails to
-day: day | days
+~day: day | days
 ^monday: monday | mon | mondays
 ^tuesday: tuesday | tue | tuesdays
 ^wednesday: wednesday | wed | wednesdays
@@ -222,6 +243,7 @@ day: day | days
 change: change | replace | swap | exchange | renew | replacement | substitute
 adjust: adjust | alter | modify | configure | adjustment | readjust
 buy: buy | purchase | bought
+~behind: behind
 begin: begin | start | commence | begun | began
 stop: stop | quit | halt
 end: end | finish | ended | over with
@@ -236,12 +258,13 @@ check: check | inspect | examine | verify | inspection | test | look at
 clean: clean | cleaning
 fill: fill | refill | top up | fill up
 pull: pull | tow | towing
-work: work | function properly | operate
 report: report | inform | notify | notification
 submit: submit | hand in | turn in | send in | file | submitted | hand over
 apply: apply | request | apply for | application | ask for | put in for
-refund: refund | reimburse | reimbursement | pay back | money back | reimbursed | claim back | get back the money
-approve: approve | approval | authorise | authorize | sign off on | permission | consent | authorisation
+refund: refund | reimburse | reimbursement | pay back | money back | reimbursed | claim back
+refund: get back the money
+approve: approve | approval | authorise | authorize | sign off on | permission | consent
+approve: authorisation
 reserve: reserve | book | reservation | booking
 cancel: cancel | call off | cancellation
 postpone: postpone | put off | reschedule | push back
@@ -262,7 +285,8 @@ price: price | cost | fee | costs
 expense: expense | expenses | spending
 deadline: deadline | due date | cut off date | latest date | time limit | due
 overtime: overtime | extra hours | additional hours
-homework: work from home | home office | work remotely | remote work | telework | working from home | wfh | work at home | remote working
+homework: work from home | home office | work remotely | remote work | telework
+homework: working from home | wfh | work at home | remote working
 login: log in | login | sign in | log on | sign on | logon
 logout: log out | logout | sign out | log off
 password: password | passcode
@@ -288,7 +312,7 @@ trip: trip | journey
 motorway: motorway | highway | freeway | autobahn
 parkinglot: car park | parking lot | parking garage
 parkingspace: parking space | parking spot | parking place | parking bay
-lift: elevator
+lift: elevator | lift
 rubbish: rubbish | trash | garbage | waste
 boot: boot | trunk
 bonnet: bonnet | hood
@@ -336,11 +360,12 @@ probation: probation | probationary period | trial period | probation period
 travel: travel | travelling | traveling
 businesstrip: business trip | work trip | business travel | work travel
 hotel: hotel | accommodation
-carryover: carry over | roll over | carried over | carry forward | transfer to next year | take over into
+carryover: carry over | roll over | carried over | carry forward | transfer to next year
+carryover: take over into
 confidential: confidential | secret
 printer: printer
 print: print
-store: store | keep in storage | storage | stored
+store: store | storage | stored | save | saved
 limit: limit | cap
 choose: choose | select | pick
 show: show | display | appear
@@ -348,51 +373,158 @@ lock: lock | locked
 unlock: unlock
 open: open | opened
 close: close | shut | closed
-raise: raise | lift | increase
+raise: raise | increase
 lower: lower_it | reduce | decrease
 press: press | push
 join: join | participate in | take part in | attend
 send: send | forward | sent
 receive: receive
-save: save
 heat: heat | heating | heater
 cool: cool | cooling
 ask: ask
 allowance: allowance
 insurance: insurance | insured
+gift: gift | present
+supplier: supplier | vendor
+stationery: stationery | office supplies
+mileage: mileage | odometer | odometer reading
+mist: misted | fogged | fogged up | steamed up | demist | defog | misted up | misty
+ice: iced | iced up | frozen over | defrost | de ice
+tight: tight | tighten | torque | tightening torque
+expire: expire | run out | runs out
+valid: valid | validity
+volume: volume | capacity
+purpose: purpose | used for | good for
+free: free | free of charge | gratis | at no charge
+stuck: stuck | jammed | blocked | jam
+flash: flash | blink | flashing
+reception: reception | front desk
+canteen: canteen | cafeteria
+hr: hr | human resources | personnel
+helpdesk: helpdesk | it department | it support | service desk | help desk
+department: department
+amount: amount | sum
+confirmation: certificate | confirmation
+toilet: toilet | restroom | bathroom | washroom
+publicholiday: public holiday | bank holiday
+dailyallowance: daily allowance | per diem
+taxi: taxi | cab
+rent: rent | hire | rental
+sign: sign | signature
+toner: toner | ink | cartridge
+cable: cable | cord
+extensioncable: extension cable | extension lead | extension cord
+outlet: socket | outlet | power point
+selector: selector | rotary selector | gear selector | gear lever
+dashboard: dashboard | dash | instrument panel | instrument cluster
+headrest: headrest | head restraint
+cabinfilter: cabin filter | pollen filter
+washerfluid: washer fluid | screen wash | windscreen washer fluid | screenwash
+engineoil: engine oil | motor oil
+coolant: coolant | antifreeze
+wheelbolt: wheel bolt | wheel nut | lug nut
+flattyre: flat tyre | puncture | punctured | flat
+towbar: tow ball | tow bar | tow hitch | towbar | towball
+snowchain: snow chain | tyre chain
+wintertyre: winter tyre | snow tyre
+dashcam: dash camera | dashcam | dash cam
+lanekeeping: lane keeping | lane assist | lane keeping assist | lane keeping assistant
+parkingaid: parking aid | parking assistant | parking sensor | park assist | parking assist
+highbeam: high beam | full beam | main beam
+lowbeam: low beam | dipped beam
+chargelevel: charge level | state of charge | charging level | level of charge
+fastcharger: fast charger | rapid charger | dc charger | quick charger
+wallbox: wallbox | wall box | home charger
+childseat: child seat | baby seat | car seat | child restraint
+childlock: child lock | child safety lock
+firstaid: first aid box | first aid kit
 dispose: dispose | throw away | dispose of | get rid | disposal
 permitto: licence | license
 """
 
 CHINESE_KINDS = """
-@todo: 怎么办 | 该怎么办 | 应该怎么办 | 怎么处理 | 如何处理 | 该怎么处理 | 应该怎么处理 | 怎样处理 | 该如何处理 | 咋办 | 该做什么 | 应该做什么
+@todo: 怎么办 | 该怎么办 | 应该怎么办 | 怎么处理 | 如何处理 | 该怎么处理 | 应该怎么处理 | 怎样处理
+@todo: 该如何处理 | 咋办 | 该做什么 | 应该做什么
 @todo: 应该如何处理 | 要怎么处理 | 怎么应对 | 如何应对 | 该咋办 | 咋处理 | 要怎么办 | 需要怎么处理
-@why: 为什么会 | 为什么 | 为何 | 为啥 | 怎么会 | 什么原因 | 怎么回事 | 是何原因 | 原因是什么 | 的原因 | 何故 | 咋回事 | 是什么原因
-@where: 在哪里 | 在哪儿 | 在哪 | 在什么地方 | 在什么位置 | 哪里 | 哪儿 | 何处 | 什么地方 | 哪个位置 | 什么位置 | 位于哪里 | 位于何处 | 位置在哪 | 到哪里 | 去哪里 | 去哪儿 | 去哪 | 到哪儿 | 到哪 | 上哪 | 上哪儿 | 哪个地方 | 在何处 | 的位置
-@when: 什么时候 | 何时 | 几点 | 哪天 | 哪一天 | 啥时候 | 什么时间 | 几号 | 什么日期 | 几月几号 | 几点钟 | 哪个时间 | 多早 | 啥时间
+@why: 为什么会 | 为什么 | 为何 | 为啥 | 怎么会 | 什么原因 | 怎么回事 | 是何原因 | 原因是什么
+@why: 的原因 | 何故 | 咋回事 | 是什么原因
+@where: 在哪里 | 在哪儿 | 在哪 | 在什么地方 | 在什么位置 | 哪里 | 哪儿 | 何处 | 什么地方
+@where: 哪个位置 | 什么位置 | 位于哪里 | 位于何处 | 位置在哪 | 到哪里 | 去哪里 | 去哪儿 | 去哪
+@where: 到哪儿 | 到哪 | 上哪 | 上哪儿 | 哪个地方 | 在何处 | 的位置
+@when: 多少号 | 什么时候 | 何时 | 几点 | 哪天 | 哪一天 | 啥时候 | 什么时间 | 几号 | 什么日期
+@when: 几月几号 | 几点钟 | 哪个时间 | 多早 | 啥时间
+@who 联系: 找谁 | 联系谁 | 问谁 | 向谁
 @who: 谁 | 哪位 | 什么人 | 哪个人 | 何人 | 哪个同事 | 由谁
-@price: 多少钱 | 什么价格 | 什么价 | 价格是多少 | 费用是多少 | 费用多少 | 价格多少 | 要花多少钱 | 收费多少 | 怎么收费 | 如何收费 | 几块钱 | 收多少钱 | 多少费用
-@howoften: 多久一次 | 多长时间一次 | 多久要 | 每隔多久 | 隔多久 | 几年一次 | 几个月一次 | 多久需要 | 每多久 | 频率是多少 | 频率 | 间隔多久 | 间隔多长时间 | 多少公里一次 | 每隔多长时间 | 周期是多久 | 周期多长 | 周期是多长
-@howlong: 多久 | 多长时间 | 几天 | 几小时 | 几个小时 | 多少天 | 几个月 | 几分钟 | 几年 | 多少时间 | 多少年 | 多少个月 | 多少小时 | 多少分钟 | 时长是多少 | 时间多长 | 几个工作日 | 多少个工作日 | 多长
+@price: 多少钱 | 什么价格 | 什么价 | 价格是多少 | 费用是多少 | 费用多少 | 价格多少 | 要花多少钱
+@price: 收费多少 | 怎么收费 | 如何收费 | 几块钱 | 收多少钱 | 多少费用
+@howoften: 多久一次 | 多长时间一次 | 多久要 | 每隔多久 | 隔多久 | 几年一次 | 几个月一次 | 多久需要
+@howoften: 每多久 | 频率是多少 | 频率 | 间隔多久 | 间隔多长时间 | 多少公里一次 | 每隔多长时间
+@howoften: 周期是多久 | 周期多长 | 周期是多长
+@howlong: 多久 | 多长时间 | 几天 | 几小时 | 几个小时 | 多少天 | 几个月 | 几分钟 | 几年 | 多少时间
+@howlong: 多少年 | 多少个月 | 多少小时 | 多少分钟 | 时长是多少 | 时间多长 | 几个工作日
+@howlong: 多少个工作日 | 多长
 @what 距离: 多远 | 多少公里 | 几公里 | 距离是多少 | 多大距离
 @what 速度: 多快 | 速度多少 | 速度是多少 | 时速多少 | 车速多少
 @what 重量: 多重 | 重量是多少 | 多少公斤 | 多少千克
 @what 高度: 多高 | 高度是多少
 @what 深度: 多深 | 深度是多少
-@what 尺寸: 多大尺寸 | 什么尺寸 | 什么规格 | 规格是什么 | 哪种规格 | 多大 | 尺寸是多少 | 规格是多少
+@what 尺寸: 多大尺寸 | 什么尺寸 | 什么规格 | 规格是什么 | 哪种规格 | 多大 | 尺寸是多少
+@what 尺寸: 规格是多少
 @what 宽度: 多宽
-@howmany: 多少个 | 多少次 | 多少 | 几个 | 几次 | 几名 | 几位 | 几 | 是多少 | 数量 | 几把 | 几台 | 几份 | 多少份
-@what: 什么样的 | 什么 | 哪些 | 哪个 | 哪种 | 哪款 | 哪一个 | 哪一种 | 啥 | 何种 | 哪一款 | 哪几种 | 哪 | 是什么 | 哪家 | 什么样
-@what mean: 什么意思 | 是什么意思 | 代表什么 | 表示什么 | 意味着什么 | 什么含义 | 含义是什么 | 是啥意思 | 啥意思 | 说明什么 | 是指什么 | 指的是什么 | 表示什么意思 | 代表什么意思
-@how: 怎么样 | 怎么才能 | 怎么做才能 | 怎么 | 怎样才能 | 怎样 | 如何才能 | 如何 | 咋 | 要怎么 | 该怎么 | 应该怎么 | 应该如何 | 该如何 | 的方法 | 的步骤 | 方法是什么 | 步骤是什么 | 的办法 | 有什么办法 | 有什么方法 | 用什么方法 | 怎么弄 | 怎么操作 | 如何操作 | 怎样操作 | 怎么做 | 的流程 | 流程是什么 | 流程是怎样的 | 步骤是怎样的 | 的操作方法 | 的操作步骤 | 方法 | 步骤 | 流程 | 的正确方法 | 怎么样才能 | 咋样 | 通过什么方式 | 什么流程 | 走什么流程 | 怎么个
-@may: 能不能 | 能否 | 可否 | 可不可以 | 可以 | 允许 | 行吗 | 行不行 | 准许 | 是否可以 | 是否允许 | 能够 | 能 | 让不让 | 可以不可以 | 可 | 许可 | 是否能 | 是否能够 | 好不好 | 允不允许 | 没问题吗
-@must: 要不要 | 需不需要 | 是否需要 | 用不用 | 是否必须 | 必须 | 必需 | 一定要 | 非得 | 必要 | 有必要 | 有没有必要 | 需要 | 须 | 是不是要 | 是不是必须 | 是不是一定要 | 是否要 | 务必 | 强制
+@howmany: 多少个 | 多少次 | 多少 | 几个 | 几次 | 几名 | 几位 | 几 | 是多少 | 数量 | 几把 | 几台
+@howmany: 几份 | 多少份
+@what: 什么样的 | 什么 | 哪些 | 哪个 | 哪种 | 哪款 | 哪一个 | 哪一种 | 啥 | 何种 | 哪一款 | 哪几种
+@what: 哪 | 是什么 | 哪家 | 什么样
+@what mean: 什么意思 | 是什么意思 | 代表什么 | 表示什么 | 意味着什么 | 什么含义 | 含义是什么
+@what mean: 是啥意思 | 啥意思 | 说明什么 | 是指什么 | 指的是什么 | 表示什么意思 | 代表什么意思
+@how: 怎么样 | 怎么才能 | 怎么做才能 | 怎么 | 怎样才能 | 怎样 | 如何才能 | 如何 | 咋 | 要怎么
+@how: 该怎么 | 应该怎么 | 应该如何 | 该如何 | 的方法 | 的步骤 | 方法是什么 | 步骤是什么 | 的办法
+@how: 有什么办法 | 有什么方法 | 用什么方法 | 怎么弄 | 怎么操作 | 如何操作 | 怎样操作 | 怎么做
+@how: 的流程 | 流程是什么 | 流程是怎样的 | 步骤是怎样的 | 的操作方法 | 的操作步骤 | 方法 | 步骤
+@how: 流程 | 的正确方法 | 怎么样才能 | 咋样 | 通过什么方式 | 什么流程 | 走什么流程 | 怎么个
+@may: 能不能 | 能否 | 可否 | 可不可以 | 可以 | 允许 | 行吗 | 行不行 | 准许 | 是否可以 | 是否允许
+@may: 能够 | 能 | 让不让 | 可以不可以 | 可 | 许可 | 是否能 | 是否能够 | 好不好 | 允不允许
+@may: 没问题吗
+@must: 要不要 | 需不需要 | 是否需要 | 用不用 | 是否必须 | 必须 | 必需 | 一定要 | 非得 | 必要
+@must: 有必要 | 有没有必要 | 需要 | 须 | 是不是要 | 是不是必须 | 是不是一定要 | 是否要 | 务必
+@must: 强制
 @should: 应该 | 应当 | 该不该 | 应不应该 | 建议 | 最好 | 推荐 | 应 | 该
-@whether: 是不是 | 是否 | 有没有 | 有无 | 会不会 | 吗 | 么 | 算不算 | 对不对 | 是否有 | 有 | 会
+@whether: 是不是 | 是否 | 有没有 | 有无 | 会不会 | 吗 | 么 | 算不算 | 对不对 | 是否有 | 有没
+@whether: 是否会
+: 有 | 会 | 需 | 由
 """
 
 CHINESE = """
-: 的 | 了 | 是 | 我们 | 我的 | 我 | 你们 | 你 | 您 | 咱们 | 咱 | 他们 | 他 | 她 | 它 | 就 | 着 | 地 | 得 | 一下 | 一个 | 这个 | 这 | 该车 | 那 | 都 | 也 | 要 | 想要 | 想 | 把 | 将 | 被 | 在 | 于 | 给 | 用 | 进行 | 做 | 去 | 来 | 到底 | 究竟 | 还是 | 时候 | 时 | 的时候 | 当 | 如果 | 的话 | 若 | 要是 | 假如 | 如 | 以 | 为 | 之 | 其 | 所 | 而 | 且 | 和 | 与 | 及 | 跟 | 或者 | 或 | 才 | 那么 | 呗 | 打算 | 准备 | 一般 | 通常 | 平时 | 平常 | 具体 | 正确 | 算 | 个 | 种 | 上面 | 情况下 | 情况 | 家里人 | 自己 | 人 | 对 | 关于 | 有关 | 最近 | 现在 | 目前 | 出现 | 发生 | 有什么
+冬: 冬天 | 冬季 | 天冷 | 寒冬 | 天冷的时候
+夏: 夏天 | 夏季 | 天热 | 炎夏
+春: 春天 | 春季
+秋: 秋天 | 秋季
+国外: 国外 | 外国 | 境外 | 海外 | 出国
+!不: 缺 | 缺少 | 用完
+~位置: 位置 | 地点 | 地方
+起雾: 起雾 | 有雾 | 雾气 | 除雾
+快充: 快充 | 直流快充 | 快速充电 | 直流充电
+制动液: 制动液 | 刹车油 | 刹车液
+冷却液: 冷却液 | 防冻液
+玻璃水: 玻璃水 | 洗涤液 | 清洗液
+续航: 续航 | 续航里程 | 续驶里程
+儿童锁: 儿童锁 | 儿童安全锁
+急救箱: 急救箱 | 急救包 | 医药箱
+酒店: 酒店 | 宾馆 | 住宿
+礼物: 礼物 | 礼品
+打车: 打车 | 出租车
+签: 签字 | 签署 | 签 | 签名
+软件: 软件 | 程序
+采购: 采购 | 订购
+证明: 证明
+^有效: 有效期 | 保质期
+: 的 | 了 | 是 | 我们 | 我的 | 我 | 你们 | 你 | 您 | 咱们 | 咱 | 他们 | 他 | 她 | 它 | 就 | 着
+: 地 | 得 | 一下 | 一个 | 这个 | 这 | 该车 | 那 | 都 | 也 | 要 | 想要 | 想 | 把 | 将 | 被 | 在
+: 于 | 给 | 用 | 进行 | 做 | 去 | 来 | 到底 | 究竟 | 还是 | 时候 | 时 | 的时候 | 当 | 如果 | 的话
+: 若 | 要是 | 假如 | 如 | 以 | 为 | 之 | 其 | 所 | 而 | 且 | 和 | 与 | 及 | 跟 | 或者 | 或 | 才
+: 那么 | 呗 | 打算 | 准备 | 一般 | 通常 | 平时 | 平常 | 具体 | 正确 | 算 | 个 | 种 | 上面 | 情况下
+: 情况 | 人 | 常常 | 经常 | 才行 | 该怎 | 之类 | 一直 | 问题 | 对 | 关于 | 有关 | 最近 | 现在
+: 目前 | 出现 | 发生 | 有什么
 ~车: 车辆 | 汽车 | 爱车 | 车子 | 车 | 本车 | 我的车 | 这辆车 | 这车
 ~公司: 公司 | 本公司 | 单位 | 我司 | 咱公司 | 公司里 | 公司的
 ~使用: 使用 | 运用 | 利用
@@ -401,7 +533,7 @@ CHINESE = """
 ~功能: 功能 | 系统 | 模式
 ~员工: 员工 | 职工 | 职员
 ~新: 全新
-~时间: 时间 | 期限
+~时间: 时间 | 期限 | 时长
 ~进: 走
 ~拿: 拿 | 领取 | 领 | 取
 ~大概: 大概 | 大约 | 差不多 | 左右
@@ -412,9 +544,10 @@ CHINESE = """
 ~放: 放
 ~弄: 弄 | 搞
 ~提供: 提供
-~办: 办理 | 办 | 处理
+~办: 办理 | 办 | 处理 | 负责
 !不 ^开: 打不开 | 开不了 | 不能打开 | 无法打开
-!不: 不能 | 不可以 | 不可 | 无法 | 没法 | 不会 | 不 | 没有 | 没 | 无 | 非 | 未 | 勿 | 别 | 莫 | 禁止 | 不准 | 不许 | 不得 | 不要 | 不用 | 不必 | 无需 | 不需要 | 不了 | 免
+!不: 不能 | 不可以 | 不可 | 无法 | 没法 | 不会 | 不 | 没有 | 没 | 无 | 非 | 未 | 勿 | 别 | 莫
+!不: 禁止 | 不准 | 不许 | 不得 | 不要 | 不用 | 不必 | 无需 | 不需要 | 不了 | 免
 ^非常: 非常
 特别: 特别
 ^别人: 别人 | 他人 | 旁人 | 其他人 | 别的人
@@ -428,11 +561,15 @@ CHINESE = """
 ^之后: 之后 | 以后 | 完以后 | 完之后 | 过后
 ^左: 左 | 左侧 | 左边
 ^右: 右 | 右侧 | 右边
-^上: 上 | 上方 | 以上 | 超过 | 高于 | 大于
+^上: 上方 | 以上 | 超过 | 高于 | 大于
+~上: 上 | 上来 | 起来 | 起
+上班: 上班
+上午: 上午
+晚上: 晚上 | 夜里 | 夜间
 ^下: 下 | 下方 | 以下 | 低于 | 小于 | 不到
 ^内: 内 | 以内 | 之内 | 室内
 ^外: 外 | 以外 | 室外 | 户外 | 外面 | 外部
-^开: 开 | 打开 | 开启 | 启用 | 激活 | 开通 | 接通
+^开: 启动 | 起动 | 发动 | 点火 | 开 | 打开 | 开启 | 启用 | 激活 | 开通 | 接通
 ^关: 关 | 关闭 | 关掉 | 停用 | 禁用 | 关上 | 切断
 ^大: 大
 ^小: 小
@@ -462,14 +599,14 @@ CHINESE = """
 ^再: 再 | 重新 | 再次 | 又
 ~还: 还
 ~已: 已经 | 已
-^从: 从 | 由
-^到: 到 | 至
+^从: 从
+~到: 到 | 至
 ^比: 比
 ^先: 先
 ^首次: 首次 | 第一次 | 头一次
 ^上次: 上次
 ^下次: 下次
-^自动: 自动
+^自: 自动 | 自己 | 自行 | 独自 | 单独
 ^手动: 手动 | 人工
 ^周一: 周一 | 星期一 | 礼拜一
 ^周二: 周二 | 星期二 | 礼拜二
@@ -510,7 +647,6 @@ CHINESE = """
 换成: 换成 | 改成 | 换为 | 改为
 修: 维修 | 修理 | 修 | 修复 | 检修
 坏: 坏了 | 损坏 | 故障 | 坏 | 坏掉 | 出故障 | 出问题 | 失灵
-启动: 启动 | 起动 | 发动 | 点火
 停: 停止 | 停 | 停下
 开始: 开始
 结束: 结束 | 完成
@@ -530,8 +666,8 @@ CHINESE = """
 预订: 预订 | 预定 | 预约 | 订 | 约
 取消: 取消 | 撤销 | 作废 | 退掉 | 退订
 推迟: 推迟 | 延期 | 延后
-联系: 联系 | 联络 | 找谁
-通知: 通知 | 告知 | 告诉 | 报告 | 汇报
+联系: 联系 | 联络
+通知: 通知 | 告知 | 告诉 | 报告 | 汇报 | 上报
 丢: 丢失 | 丢了 | 丢 | 遗失 | 弄丢 | 不见了 | 找不到
 忘: 忘记 | 忘了 | 忘 | 忘掉
 上司: 上司 | 领导 | 经理 | 主管 | 老板
@@ -574,17 +710,18 @@ CHINESE = """
 停车位: 停车位 | 车位
 停车: 停车 | 泊车
 快递: 快递 | 包裹
-午休: 午休 | 午间休息
+午休: 午休 | 午间休息 | 中午休息 | 午餐休息
 食堂: 食堂 | 餐厅 | 饭堂
 垃圾: 垃圾 | 废物
 发票: 发票
 合同: 合同 | 协议
 试用期: 试用期
-费用: 费用 | 花费 | 开销
+费用: 费用 | 花费 | 开销 | 费
 后备箱: 后备箱 | 行李厢 | 行李箱 | 尾箱
 发动机盖: 发动机盖 | 引擎盖 | 前盖 | 机盖
 发动机: 发动机 | 引擎
-挡风玻璃: 挡风玻璃 | 风挡 | 风挡玻璃
+挡风玻璃: 挡风玻璃 | 风挡 | 风挡玻璃 | 挡
+^前 挡风玻璃: 前挡 | 前挡风 | 前挡风玻璃 | 前风挡
 雨刮: 雨刮器 | 雨刮 | 雨刷 | 雨刷器
 雨刮片: 雨刮片 | 雨刷片
 方向盘: 方向盘
@@ -619,16 +756,15 @@ CHINESE = """
 调: 调节 | 调整 | 调 | 设置 | 设定 | 设
 连接: 连接 | 连 | 连上 | 配对 | 接上
 重启: 重启 | 重新启动
-显示: 显示
-提示: 提示
+显示: 显示 | 提示
 更新: 更新 | 升级
 删除: 删除 | 删掉 | 删
-保存: 保存 | 储存 | 留存 | 存
+保存: 保存 | 储存 | 留存 | 存 | 记忆 | 存储
 解锁: 解锁 | 开锁
 锁: 上锁 | 锁 | 锁上 | 闭锁 | 锁定
 坐: 坐 | 乘坐
 参加: 参加 | 出席
-培训: 培训
+培训: 培训 | 课程
 补贴: 补贴 | 补助 | 津贴
 借: 借 | 借用
 归还: 归还 | 还给 | 退还
@@ -636,7 +772,7 @@ CHINESE = """
 剩: 剩余 | 剩下 | 没用完 | 未用完 | 剩
 结转: 结转 | 转到 | 留到 | 顺延到
 保密: 保密 | 机密
-丢弃: 丢弃 | 扔 | 扔掉
+丢弃: 丢弃 | 扔 | 扔掉 | 丢到 | 丢进 | 扔到 | 扔进 | 投放
 千斤顶: 千斤顶
 三角: 三角
 统一: 统一

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from flywheel.search import synonyms
@@ -47,6 +48,13 @@ _SIGNS = {"%": "^percent", "°": "^degree", "°c": "^degree"}
 _BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^since", "^instead"}
 _BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
 _BINDS_LAST = {"^之前", "^之后"}
+_ALIKE = (
+    {"", "@what", "@howmany"},
+    {"@what", "@howmany", "@price"},
+    {"@howmany", "@howlong"},
+    {"", "@whether", "@may"},
+)
+"""Kinds that one question can be asked as."""
 _MODALS = ("@must", "@may", "@should", "@whether")
 
 
@@ -92,7 +100,7 @@ def wording(text: str) -> Wording:
     texts = [token.text for token in content]
     kind, modal = _kind([token.text for token in stream])
     return Wording(
-        key=" ".join(piece.text for piece in core) or fold(text).strip(),
+        key=_key(core) or fold(text).strip(),
         kind=kind,
         modal=modal,
         tokens=frozenset(texts),
@@ -100,8 +108,14 @@ def wording(text: str) -> Wording:
         numbers=tuple(each for each in texts if each[0] == "#"),
         negations=sum(token.text[0] == "!" for token in stream),
         bound=frozenset(_bindings(texts)),
-        pairs=frozenset((min(pair), max(pair)) for pair in zip(texts, texts[1:], strict=False)),
+        pairs=frozenset((min(pair), max(pair)) for pair in pairwise(texts)),
     )
+
+
+def _key(core: Sequence[_Piece]) -> str:
+    """The pieces as they are, but for the particle that only makes them a question."""
+    joined = " ".join(piece.text for piece in core)
+    return joined.rstrip("吗") or joined
 
 
 def _pieces(text: str) -> list[_Piece]:
@@ -303,7 +317,7 @@ def _names(text: str, content: Sequence[_Token]) -> Iterator[str]:
 
 
 def _bindings(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for this, following in zip(texts, texts[1:], strict=False):
+    for this, following in pairwise(texts):
         if this in _BINDS_NEXT:
             yield this, following
         if following in _BINDS_LAST:
@@ -316,7 +330,7 @@ def same_kind(one: Wording, other: Wording) -> bool:
     if len(modals) > 1:
         return False
     kinds = {one.kind, other.kind}
-    return len(kinds) == 1 or kinds <= {"", "@what", "@howmany"} or kinds == {"", "@whether"}
+    return len(kinds) == 1 or any(kinds <= each for each in _ALIKE)
 
 
 def objection(one: Wording, other: Wording) -> str:
@@ -328,6 +342,10 @@ def objection(one: Wording, other: Wording) -> str:
     return ""
 
 
+def _has_content(tokens: frozenset[str]) -> bool:
+    return any(token[0] != "~" for token in tokens)
+
+
 _Guard = Callable[[Wording, Wording, frozenset[str]], bool]
 
 _GUARDS: tuple[tuple[str, _Guard], ...] = (
@@ -337,4 +355,10 @@ _GUARDS: tuple[tuple[str, _Guard], ...] = (
     ("direction", lambda one, other, apart: any(token[0] == "^" for token in apart)),
     ("name", lambda one, other, apart: bool(apart & (one.names | other.names))),
     ("order", lambda one, other, apart: one.bound != other.bound),
+    (
+        "exchange",
+        lambda one, other, apart: (
+            _has_content(apart & one.tokens) and _has_content(apart & other.tokens)
+        ),
+    ),
 )
