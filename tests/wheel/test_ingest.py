@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -346,6 +347,92 @@ def test_source_that_cannot_be_reached_keeps_its_documents(blank: Domain) -> Non
     with pytest.raises(SourceError, match="no such file or folder"):
         blank.add(share)
     assert [each.path for each in ingest.staged(blank.workspace)] == ["doors.md"]
+
+
+def close_folder(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:
+    """Nobody may look into a folder; root could, whatever its mode."""
+    iterdir = Path.iterdir
+
+    def refused(folder: Path) -> Iterator[Path]:
+        if folder == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+
+
+@pytest.mark.parametrize("closed", ["service", "."])
+def test_folder_that_is_closed_for_a_moment_keeps_its_documents(
+    blank: Domain, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    for path in ("doors.md", "service/oil.md", "service/more/tyres.md"):
+        blank.write(path, f"# {path}\n\nWhat there is to say about {path}.\n")
+    blank.add()
+    with monkeypatch.context() as patched:
+        close_folder(patched, blank.documents / closed)
+        added = ingest.add(blank.workspace, [str(blank.documents)])
+    assert added.num_deleted == 0
+    name = (blank.documents / closed).name
+    assert {each.path: each.reason for each in added.files}[name] == "no permission to read"
+    listed = {each.path: each.fate for each in ingest.staged(blank.workspace)}
+    kept = dict.fromkeys(("doors.md", "service/oil.md", "service/more/tyres.md"), "kept")
+    assert listed == {**kept, name: "failed"}
+    assert blank.fates() == dict.fromkeys(kept, "unchanged")
+
+
+def test_closed_folder_is_collected_with_the_new_settings_once_it_opens(
+    blank: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("doors.md", "service/oil.md"):
+        blank.write(path, f"# {path}\n\nWhat there is to say about {path}.\n")
+    blank.add()
+    blank.configure("[quality]\nmin_chars = 5000\n")
+    with monkeypatch.context() as patched:
+        close_folder(patched, blank.documents / "service")
+        blank.add()
+    assert blank.fates()["service/oil.md"] == "dropped"
+
+
+def test_documents_beside_a_closed_folder_are_deleted_all_the_same(
+    blank: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("service/oil.md", "service.md"):
+        blank.write(path, f"# {path}\n\nWhat there is to say about {path}.\n")
+    blank.add()
+    (blank.documents / "service.md").unlink()
+    close_folder(monkeypatch, blank.documents / "service")
+    assert ingest.add(blank.workspace, [str(blank.documents)]).num_deleted == 1
+
+
+def test_damaged_archive_keeps_the_members_it_had(blank: Domain) -> None:
+    """It may be half copied."""
+    place = blank.documents / "manual.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("doors.md", "# Doors\n\nPull the handle twice to open.\n")
+    blank.add()
+    place.write_bytes(place.read_bytes()[:60])
+    assert blank.fates() == {"manual.zip": "failed"}
+    assert len(ingest.staged(blank.workspace)) == 2
+
+
+@pytest.mark.parametrize("is_mount_point_left", [True, False])
+def test_share_that_is_not_mounted_keeps_its_documents(
+    blank: Domain, monkeypatch: pytest.MonkeyPatch, is_mount_point_left: bool
+) -> None:
+    """Its place is empty or gone. So many files are hardly deleted all at once."""
+    monkeypatch.setattr(ingest, "MAX_CLEARED", 2)
+    for name in ("doors.md", "lamps.md", "tyres.md"):
+        blank.write(name, f"# {name}\n\nWhat there is to say about {name}.\n")
+    blank.add()
+    away = blank.documents.rename(blank.root.parent / "away")
+    if is_mount_point_left:
+        blank.documents.mkdir()
+    with pytest.raises(SourceError, match="nothing is left of 3 files, which are kept"):
+        blank.add()
+    assert len(ingest.staged(blank.workspace)) == 3
+    shutil.rmtree(blank.documents, ignore_errors=True)
+    away.rename(blank.documents)
+    assert set(blank.fates().values()) == {"unchanged"}
 
 
 @pytest.mark.parametrize("problem", ["no such file or folder", "holds no files"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pathspec
 
 _MIB = 1 << 20
+_LINK = "link to a folder: not followed"
 
 
 class ReadSettings(StageSettings):
@@ -108,6 +109,8 @@ class Unreadable:
     reason: str
     size: int = 0
     modified: float = 0.0
+    hides: str | None = None
+    """Of a closed folder or archive: paths that begin so may be there or not, nobody can tell."""
 
 
 Scanned = File | Archive | Unreadable
@@ -143,7 +146,8 @@ def _folder(root: Path, settings: ReadSettings) -> Iterator[Scanned]:
         is_empty = False
         name = _relative(path, root)
         if reason:
-            yield Unreadable(source=printable(root), path=name, reason=reason)
+            hides = None if reason == _LINK else "" if path == root else f"{name}/"
+            yield Unreadable(source=printable(root), path=name, reason=reason, hides=hides)
         else:
             yield from _local(path, name, printable(root), settings)
     if is_empty:
@@ -164,7 +168,7 @@ def _walk(root: Path, ignored: pathspec.GitIgnoreSpec) -> Iterator[tuple[Path, s
         if not is_folder:
             yield place, ""
         elif place != root and place.is_symlink():
-            yield place, "link to a folder: not followed"
+            yield place, _LINK
         else:
             try:
                 waiting += sorted(place.iterdir(), key=lambda entry: entry.name, reverse=True)
@@ -200,12 +204,22 @@ def _local(path: Path, name: str, source: str, settings: ReadSettings) -> Iterat
     try:
         info = path.stat()
     except OSError as error:
-        reason = "broken link" if path.is_symlink() else _os_reason(error)
-        yield Unreadable(source=source, path=name, reason=reason)
+        is_link = path.is_symlink()
+        yield Unreadable(
+            source=source,
+            path=name,
+            reason="broken link" if is_link else _os_reason(error),
+            hides=None if is_link else f"{name}/",
+        )
         return
     if reason := _refusal(path, info, settings):
         yield Unreadable(
-            source=source, path=name, reason=reason, size=info.st_size, modified=info.st_mtime
+            source=source,
+            path=name,
+            reason=reason,
+            size=info.st_size,
+            modified=info.st_mtime,
+            hides=f"{name}!/" if archive.is_archive(path.name) else None,
         )
         return
     file = File(
@@ -247,6 +261,7 @@ def _archive(file: File, settings: ReadSettings) -> Iterator[Scanned]:
             reason=str(error),
             size=file.size,
             modified=file.modified,
+            hides=f"{file.path}!/",
         )
         return
     yield Archive(

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from flywheel.collect import dedupe, pipeline
 from flywheel.collect.pipeline import Collected, CollectSettings
-from flywheel.collect.read import Scanned, absolute, printable, scan
+from flywheel.collect.read import Scanned, Unreadable, absolute, printable, scan
 from flywheel.errors import SourceError
 from flywheel.records import PUBLIC, Fate
 from flywheel.store import documents as document_store
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
 
 FILES_PER_COMMIT = 64
+MAX_CLEARED = 20
+"""A place from which more files went all at once was rather not mounted than cleared."""
 _COLLECTED_WITH = "collected_with"
 _ACCESS = "access"
 _UNRESOLVED = "unresolved"
@@ -130,29 +132,39 @@ def _scan(workspace: Workspace, source: str) -> list[Scanned]:
     """
     try:
         found = {each.path: each for each in scan(source, workspace.settings.read)}
-    except SourceError:
-        if not _was_emptied(workspace, source):
-            raise
+    except SourceError as error:
+        _check_cleared(workspace, source, error)
         return []
     if _is_address(source):
         return list(found.values())
     place = Path(source).resolve()
     folder = place if place.is_dir() else place.parent
     scanned = [each for each in found.values() if not workspace.owns(folder / each.path)]
-    if not scanned and not _was_emptied(workspace, source):
-        raise SourceError(f"{source}: nothing but the workspace itself. Name your documents.")
+    if not scanned:
+        nothing = f"{source}: nothing but the workspace itself. Name your documents."
+        _check_cleared(workspace, source, SourceError(nothing))
     return scanned
 
 
-def _was_emptied(workspace: Workspace, source: str) -> bool:
-    """Whether documents of a source are staged, and its place was cleared rather than cut off.
+def _check_cleared(workspace: Workspace, source: str, error: SourceError) -> None:
+    """Lets a place pass that was cleared of the documents added from it.
 
-    A share that is not mounted lacks the folder above, too.
+    Raises:
+        SourceError: as given, where none were added, or the folder above is gone, too; or there
+            were so many that a share is missing, rather than they.
     """
     if _is_address(source) or not Path(source).parent.is_dir():
-        return False
+        raise error
     with workspace.database.read() as conn:
-        return bool(document_store.stamps(conn, printable(source)))
+        known = document_store.stamps(conn, printable(source))
+    if not known:
+        raise error
+    num_files = sum("!/" not in path for path in known)
+    if num_files > MAX_CLEARED:
+        raise SourceError(
+            f"{source}: nothing is left of {num_files} files, which are kept, in case a share "
+            "is not mounted. If they are to go, leave one file there and add it again."
+        ) from error
 
 
 def _add_source(
@@ -168,7 +180,11 @@ def _add_source(
         is_current = state.get(conn, f"{_COLLECTED_WITH}:{source}") == collected_with
         labels = tuple(access or state.get(conn, f"{_ACCESS}:{source}") or (PUBLIC,))
     same = {each.path for each in scanned if is_current and _is_same(each, known.get(each.path))}
-    gone = sorted(known.keys() - {each.path for each in scanned})
+    closed = tuple(
+        each.hides for each in scanned if isinstance(each, Unreadable) and each.hides is not None
+    )
+    missing = known.keys() - {each.path for each in scanned}
+    gone = sorted(path for path in missing if not path.startswith(closed))
 
     def prepare(conn: Connection) -> None:
         _tombstone(conn, source, gone)
@@ -190,9 +206,11 @@ def _add_source(
                 fates[each.path] = _fate(each, known.get(each.path) if is_current else None)
                 if progress:
                     progress("collect", len(fates), len(scanned))
-    workspace.database.write(
-        lambda conn: state.put(conn, f"{_COLLECTED_WITH}:{source}", collected_with)
-    )
+    if is_current or len(gone) == len(missing):
+        # Else what could not be looked into is collected with these settings another time.
+        workspace.database.write(
+            lambda conn: state.put(conn, f"{_COLLECTED_WITH}:{source}", collected_with)
+        )
     return [fates[each.path] for each in scanned], len(gone)
 
 
