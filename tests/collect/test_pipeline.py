@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flywheel.collect.pipeline import Collected, CollectSettings, collect, document_id
+from flywheel.collect import pipeline
+from flywheel.collect.pipeline import (
+    SMALL_BYTES,
+    Collected,
+    CollectSettings,
+    collect,
+    document_id,
+)
 from flywheel.collect.privacy import PrivacySettings
 from flywheel.collect.quality import QualitySettings
 from flywheel.collect.read import File, Scanned, scan
@@ -132,6 +141,53 @@ def test_one_file_that_kills_its_reader_leaves_this_process_alive(tmp_path: Path
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
     (outcome,) = collect([deadly(file) for file in scan(str(tmp_path))], SETTINGS)
     assert (outcome.fate, outcome.reason) == ("failed", "crashes its reader")
+
+
+def zipped(name: str) -> bytes:
+    """An archive with one empty member."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(name, "")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manual", b"%PDF-1.7"),
+        ("manual.txt", b"\n\n%PDF-1.7"),
+        ("manual.md", zipped("word/document.xml")),
+        ("page.txt", b"<!DOCTYPE html><p>Doors</p>"),
+        ("feed.txt", b"<?xml version='1.0'?><rss/>"),
+        ("long.txt", b"." * (SMALL_BYTES + 1)),
+    ],
+)
+def test_what_is_no_plain_text_is_not_read_here_whatever_its_name(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    (outcome,) = collect([deadly(file) for file in scan(str(tmp_path))], SETTINGS)
+    assert (outcome.fate, outcome.reason) == ("failed", "crashes its reader")
+
+
+@pytest.mark.parametrize(
+    "step", ["extract", "clean", "detect_language", "assess", "find", "split", "fingerprint"]
+)
+def test_error_that_nobody_foresaw_ends_its_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def broken(first: Any, *rest: Any) -> Any:
+        if "bad" in repr(first):
+            raise RecursionError
+        return works(first, *rest)
+
+    works = getattr(pipeline, step)
+    monkeypatch.setattr(pipeline, step, broken)
+    for name in ("bad", "good"):
+        (tmp_path / f"{name}.md").write_text(f"# {name}\n\nThis chapter is a {name} one.\n")
+    bad, good = collect(scan(str(tmp_path)), SETTINGS)
+    assert (bad.fate, bad.reason, bad.passages) == ("failed", "cannot be read: RecursionError", ())
+    assert bad.sha256 and good.fate == "kept"
 
 
 def test_document_id_follows_source_and_path_alone() -> None:

@@ -62,6 +62,7 @@ _EXTRACTORS = {
 }
 """By kind: the media type, the module and the function."""
 
+_PLAIN = ("markdown", "plain", "csv", "json", "jsonl", "ipynb")
 _SUFFIXES = {
     **dict.fromkeys((".html", ".htm", ".xhtml", ".shtml"), "html"),
     **dict.fromkeys((".md", ".markdown", ".mdown", ".mkd", ".mdx"), "markdown"),
@@ -117,6 +118,14 @@ def extract(path: str, data: bytes) -> Extracted:
         raise ExtractError("too large for the memory of this machine") from error
     except Exception as error:  # damaged files break parsers in ways that nobody can list
         raise ExtractError(f"not readable: {type(error).__name__}") from error
+
+
+def is_plain(path: str, data: bytes) -> bool:
+    """Whether no parser written in C reads a file: such a one's crash cannot be caught."""
+    try:
+        return _kind(path, data) in _PLAIN
+    except ExtractError:
+        return True
 
 
 def _extract(path: str, data: bytes) -> Extracted:

@@ -25,7 +25,7 @@ from pathlib import PurePosixPath
 
 from flywheel.collect.clean import clean, detect_language
 from flywheel.collect.dedupe import Fingerprint, fingerprint
-from flywheel.collect.extract import extract
+from flywheel.collect.extract import extract, is_plain
 from flywheel.collect.privacy import PrivacySettings, find, mask
 from flywheel.collect.quality import Quality, QualitySettings, assess
 from flywheel.collect.read import File, ReadSettings, Scanned
@@ -37,9 +37,10 @@ CODE_VERSION = 1
 """Raise it when the same file would give other passages: every source is then read afresh."""
 
 IN_PROCESS = 4
-"""So few files of plain text are done before other processes have started."""
+"""So few small files of plain text are done before other processes have started."""
+SMALL_BYTES = 1 << 18
 PLAIN = ("", ".txt", ".md", ".markdown", ".csv", ".tsv", ".json", ".jsonl")
-"""Suffixes that no parser written in C reads, whose crash would be the whole program's."""
+"""Suffixes of plain text; the bytes must agree."""
 FILES_PER_TASK = 8
 
 
@@ -105,11 +106,19 @@ def collect_file(
     try:
         data = file.read()
         outcome = replace(outcome, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-        extracted = extract(_name_to_extract(file), data)
+        return _collect_data(outcome, file, data, settings, access)
     except ExtractError as error:
         return replace(outcome, reason=str(error))
     except MemoryError:
         return replace(outcome, reason="too large for this machine's memory")
+    except Exception as error:  # whatever one file brings about ends that file alone
+        return replace(outcome, reason=f"cannot be read: {type(error).__name__}")
+
+
+def _collect_data(
+    outcome: Collected, file: File, data: bytes, settings: CollectSettings, access: tuple[str, ...]
+) -> Collected:
+    extracted = extract(_name_to_extract(file), data)
     text = clean(extracted.text)
     language = detect_language(text)
     quality: Quality = assess(text, language, settings.quality)
@@ -152,7 +161,15 @@ def _not_a_file(outcome: Collected, scanned: Scanned) -> Collected:
 
 
 def _is_harmless(file: Scanned) -> bool:
-    return not isinstance(file, File) or PurePosixPath(file.path.lower()).suffix in PLAIN
+    """Whether it can be read in this process: a crash there would be the whole program's."""
+    if not isinstance(file, File):
+        return True
+    if file.size > SMALL_BYTES or PurePosixPath(file.path.lower()).suffix not in PLAIN:
+        return False
+    try:
+        return is_plain(_name_to_extract(file), file.read())
+    except ExtractError:
+        return True
 
 
 def _name_to_extract(file: File) -> str:
