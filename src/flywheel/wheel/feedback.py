@@ -21,6 +21,7 @@ from flywheel.learn import feedback as border
 from flywheel.learn.feedback import Evidence, FeedbackLine
 from flywheel.lines import read_lines
 from flywheel.records import Correction, Feedback, Interaction, Role
+from flywheel.search.wording import wording
 from flywheel.store import corrections, documents, interactions, state
 from flywheel.store import feedback as feedback_store
 from flywheel.store.corrections import Entry
@@ -82,6 +83,8 @@ def accept(
         new_entries = [entries[act.id] for act in new if act.id in entries]
         feedback_store.put_all(conn, new, contents)
         corrections.put_all(conn, new_entries)
+        if any(evidence[act.id].unfound for act in new):
+            state.put(conn, _LOCATED_IN, None)
         return new, _settle(conn, [each.key for each in new_entries])
 
     new, disputes = workspace.database.write(write)
@@ -249,7 +252,7 @@ def _entries(
     return {
         act.id: Entry(
             correction=border.to_correction(act, evidence[act.id], labels),
-            key=border.normal_form(act.question),
+            key=wording(act.question).key,
             readable=None if labels is None else tuple(labels),
         )
         for act in acts
