@@ -1,7 +1,8 @@
-"""General words that say the same in a question, English and Chinese: tables, no code of a domain.
+"""General words that say the same in a question, English and Chinese.
 
-A line is `tokens: wording | wording`; every wording becomes the tokens on the left. No domain's
-words stand here beyond what differs between countries. A token's first character is its class:
+A line is `tokens: wording | wording`; every wording becomes the tokens on the left. The words are
+those of everyday life, driving and office work among it; a trade's own synonyms are not here. A
+token's first character is its class:
 
     @  the kind of question          !  a negation
     ^  a word that turns the answer round or narrows it: it must be on both sides
@@ -49,6 +50,7 @@ or not | by any chance | though | anyone | thank you very much | thanks so much 
 """The same for the end."""
 
 ENGLISH_KINDS = """
+@how: how does that work | how does it work | how do i do that | how is that done
 @how: how | how to | in what way | in which way | what is the way to | what is the best way to
 @how: what is the procedure for | what is the procedure to | what are the steps to | the steps for
 @how: what are the steps for | what do i do to | what do i have to do to | what must i do to
@@ -67,6 +69,9 @@ ENGLISH_KINDS = """
 @where: whereabouts | where can i find | where do i find | where to find | where is the location
 @where: where can we find | where do we find | where could i find | where will i find
 @where: location | in which location | what location | what place
+@when ^latest: by when | until when | by what date | by which date | how late
+@when ^latest: what is the deadline | what is the deadline for | when is the deadline
+@when ^latest: what is the latest date | what is the cut off date | at the latest
 @when: when is | when are | when do | when does | when did | when can | when should | when must
 @when: when will | when may | when has | when have | when was | when am | when to | when would
 @when: what time | at what time | at which time | what date | on what date | what day | which day
@@ -74,7 +79,7 @@ ENGLISH_KINDS = """
 @who: who | whom | which person | what person | which people | whose
 @price: how much is | how much are | how much does | how much do | what is the price
 @price: what is the cost | what price | what are the costs | what does it cost | how expensive is
-@price: what is the fee | how expensive are | what does
+@price: what is the fee | how expensive are
 @howmany: how many | what number | what is the number | what quantity | how much | what amount
 @howmany: what is the amount | the number
 @howlong: how long | for how long | how much time | what is the duration | how many hours
@@ -82,6 +87,10 @@ ENGLISH_KINDS = """
 @howlong: what length of time | what is the length of time | how soon
 @howoften: how often | how frequently | at what intervals | at which intervals | how regularly
 @howoften: what interval | how many times | what is the interval | in what intervals | how regular
+@what distance: how many kilometres | how many kilometers | how many km | how many miles
+@what weight: how many kilos | how many kg | how many kilograms
+@what thickness: how thick
+@what strength: how strong
 @what distance: how far | what distance | what is the distance
 @what speed: how fast | what speed | how quickly | how quick | what is the speed
 @what weight: how heavy | what weight | what is the weight | how much weight
@@ -117,15 +126,15 @@ ENGLISH_KINDS = """
 """
 
 ENGLISH_FUNCTION = """
-a an the of to for in at by with on as it its this that these those there here i me my mine you your
-yours we us our ours he him his she her hers they them their theirs be been being is are am was were
-do does did done doing have has had having will would shall and or but if when while that than then
-so also just really actually simply properly correctly exactly about into onto upon via per
-one ones put bring brought work works put into for out_of someone somebody anybody anyone person people get gets got getting
-go goes going let lets make makes making very quite rather such like when
-want wants wanted wish would like try trying order come comes ever some any either own case thing
-things something anything normally usually generally maybe perhaps currently now today's 
-concerning regarding respect mean means
+a an the of to for in at by with on as it its this that these those there here i me my mine you
+your yours we us our ours he him his she her hers they them their theirs be been being is are am
+was were do does did done doing have has had having will would shall and or but if when while
+than then so also just really actually simply properly correctly exactly about into onto upon
+via per one ones put bring brought work works perform handle handled manage hold held scheduled
+someone somebody anybody anyone person people get gets got getting go goes going let lets make
+makes making very quite rather such like want wants wanted wish try trying order come comes ever
+some any either own case thing things something anything normally usually generally maybe
+perhaps currently now today's concerning regarding respect mean means
 """
 """Words without weight; `mean` is caught by its own line first."""
 
@@ -143,7 +152,7 @@ ENGLISH = """
 ~know: know | tell | say
 ~take: take | taken
 ~put: put | place
-~give: give | given
+give: give | given | hand
 ~long: long | duration | time
 ~happen: happen | occur | what happens
 ~correct: correct | right_way | proper | right way | prescribed
@@ -156,8 +165,8 @@ ENGLISH = """
 ~permanent: always | permanently
 ^on: on
 ^off: off
-^up: up
-^down: down
+~up: up
+~down: down
 ^out: out
 ^in: inside | indoors | indoor
 ^outside: outside | outdoors | outdoor | external
@@ -173,7 +182,7 @@ switch ^off: deactivate | disable | turn off | switch off | power off | shut off
 ^until: until | till | up to
 ^since: since
 ^during: during | while driving
-^from: from
+~from: from
 ^over: over | above | more than | beyond | exceed | exceeding
 ^under: under | below | less than | beneath | underneath
 ^between: between
@@ -283,7 +292,7 @@ payslip: payslip | pay slip | salary slip
 invoice: invoice | bill
 price: price | cost | fee | costs
 expense: expense | expenses | spending
-deadline: deadline | due date | cut off date | latest date | time limit | due
+^latest: deadline | due date | cut off date | latest date | time limit | due | latest
 overtime: overtime | extra hours | additional hours
 homework: work from home | home office | work remotely | remote work | telework
 homework: working from home | wfh | work at home | remote working
@@ -383,6 +392,16 @@ heat: heat | heating | heater
 cool: cool | cooling
 ask: ask
 allowance: allowance
+depart: depart | departure
+arrive: arrive | arrival
+noise: noise | sound
+bright: bright | brightness
+illness: disease
+scratch: scratch | scratched
+leak: leak | leaking
+reverse: reverse | reversing | back up
+accelerate: accelerate | speed up
+recognise: recognise | recognize | spot | identify
 insurance: insurance | insured
 gift: gift | present
 supplier: supplier | vendor
@@ -450,8 +469,8 @@ CHINESE_KINDS = """
 @why: 的原因 | 何故 | 咋回事 | 是什么原因
 @where: 在哪里 | 在哪儿 | 在哪 | 在什么地方 | 在什么位置 | 哪里 | 哪儿 | 何处 | 什么地方
 @where: 哪个位置 | 什么位置 | 位于哪里 | 位于何处 | 位置在哪 | 到哪里 | 去哪里 | 去哪儿 | 去哪
-@where: 到哪儿 | 到哪 | 上哪 | 上哪儿 | 哪个地方 | 在何处 | 的位置
-@when: 多少号 | 什么时候 | 何时 | 几点 | 哪天 | 哪一天 | 啥时候 | 什么时间 | 几号 | 什么日期
+@where: 到哪儿 | 到哪 | 上哪 | 上哪儿 | 哪个地方 | 在何处
+@when: 什么时候 | 何时 | 几点 | 哪天 | 哪一天 | 啥时候 | 什么时间 | 什么日期
 @when: 几月几号 | 几点钟 | 哪个时间 | 多早 | 啥时间
 @who 联系: 找谁 | 联系谁 | 问谁 | 向谁
 @who: 谁 | 哪位 | 什么人 | 哪个人 | 何人 | 哪个同事 | 由谁
@@ -463,16 +482,20 @@ CHINESE_KINDS = """
 @howlong: 多久 | 多长时间 | 几天 | 几小时 | 几个小时 | 多少天 | 几个月 | 几分钟 | 几年 | 多少时间
 @howlong: 多少年 | 多少个月 | 多少小时 | 多少分钟 | 时长是多少 | 时间多长 | 几个工作日
 @howlong: 多少个工作日 | 多长
-@what 距离: 多远 | 多少公里 | 几公里 | 距离是多少 | 多大距离
-@what 速度: 多快 | 速度多少 | 速度是多少 | 时速多少 | 车速多少
-@what 重量: 多重 | 重量是多少 | 多少公斤 | 多少千克
-@what 高度: 多高 | 高度是多少
-@what 深度: 多深 | 深度是多少
-@what 尺寸: 多大尺寸 | 什么尺寸 | 什么规格 | 规格是什么 | 哪种规格 | 多大 | 尺寸是多少
-@what 尺寸: 规格是多少
-@what 宽度: 多宽
+@howmany 距离: 多远 | 多少公里 | 几公里 | 距离是多少 | 多大距离
+@howmany 速度: 多快 | 速度多少 | 速度是多少 | 时速多少 | 车速多少
+@howmany 重量: 多重 | 重量是多少 | 多少公斤 | 多少千克
+@howmany 高度: 多高 | 高度是多少
+@howmany 深度: 多深 | 深度是多少
+@howmany 尺寸: 多大尺寸 | 什么尺寸 | 什么规格 | 规格是什么 | 哪种规格 | 多大 | 尺寸是多少
+@howmany 尺寸: 规格是多少
+@howmany 宽度: 多宽
+@howmany: 几名 | 几台 | 几把 | 几份 | 几张 | 几辆 | 几间 | 几条 | 几只 | 几件 | 几本 | 几位 | 几人
+@howmany: 几项 | 几级 | 多少名 | 多少台 | 多少把 | 多少份 | 多少张 | 多少辆 | 多少间 | 多少条
+@howmany: 多少只 | 多少件 | 多少本 | 多少位 | 多少人 | 多少项 | 多少级
 @howmany: 多少个 | 多少次 | 多少 | 几个 | 几次 | 几名 | 几位 | 几 | 是多少 | 数量 | 几把 | 几台
 @howmany: 几份 | 多少份
+@what: 哪种型号 | 什么型号 | 哪种类型 | 什么类型 | 哪一类 | 什么种类 | 哪个型号 | 型号
 @what: 什么样的 | 什么 | 哪些 | 哪个 | 哪种 | 哪款 | 哪一个 | 哪一种 | 啥 | 何种 | 哪一款 | 哪几种
 @what: 哪 | 是什么 | 哪家 | 什么样
 @what mean: 什么意思 | 是什么意思 | 代表什么 | 表示什么 | 意味着什么 | 什么含义 | 含义是什么
@@ -495,6 +518,36 @@ CHINESE_KINDS = """
 """
 
 CHINESE = """
+: 掉 | 好 | 完 | 成 | 让 | 使 | 过 | 过程中 | 期间 | 才能 | 一般情况下 | 具体 | 部 | 辆 | 台
+取消: 解除
+改: 修改 | 更改 | 改 | 变更
+选: 选择 | 选 | 挑选
+付: 支付 | 付款 | 付费 | 付 | 缴费 | 交费 | 结账
+登记: 登记 | 注册
+带: 携带 | 带
+收: 收到 | 接收 | 收取 | 收
+送: 赠送 | 送
+额度: 额度 | 金额 | 限额
+去除: 去除 | 除掉 | 清除 | 除 | 去掉 | 除去
+调出: 调出
+声音: 声音 | 声 | 声响
+辅助: 辅助
+充满: 充满
+作用: 作用 | 有什么用 | 用途 | 干什么用 | 有啥用 | 用处
+影响: 影响
+支持: 支持
+重要: 重要
+里程: 里程 | 公里数
+打: 拨打 | 打
+招待: 招待
+按: 按下 | 按 | 按住 | 按到
+误: 误 | 不小心 | 错误 | 意外
+油耗: 油耗 | 耗油
+转正: 转正
+提前: 提前
+延误: 延误
+卡住: 卡住 | 卡死 | 死机 | 卡 | 卡顿
+缩短: 缩短
 冬: 冬天 | 冬季 | 天冷 | 寒冬 | 天冷的时候
 夏: 夏天 | 夏季 | 天热 | 炎夏
 春: 春天 | 春季
@@ -534,11 +587,11 @@ CHINESE = """
 ~员工: 员工 | 职工 | 职员
 ~新: 全新
 ~时间: 时间 | 期限 | 时长
-~进: 走
-~拿: 拿 | 领取 | 领 | 取
+~进: 进 | 进去 | 进来
+领: 拿 | 领取 | 领 | 取
 ~大概: 大概 | 大约 | 差不多 | 左右
 ~里: 里面 | 里 | 中 | 内部
-~出: 出
+~出: 出 | 出来 | 出去 | 外出
 ~手续: 手续
 ~知道: 知道
 ~放: 放
@@ -557,17 +610,19 @@ CHINESE = """
 级别: 级别
 ^前: 前面 | 前 | 前方 | 前部
 ^后: 后面 | 后 | 后方 | 后部
-^之前: 之前 | 以前 | 前先 | 提前
+^之前: 之前 | 以前 | 前先
 ^之后: 之后 | 以后 | 完以后 | 完之后 | 过后
 ^左: 左 | 左侧 | 左边
 ^右: 右 | 右侧 | 右边
 ^上: 上方 | 以上 | 超过 | 高于 | 大于
-~上: 上 | 上来 | 起来 | 起
+~上: 上 | 上来 | 上去 | 起来 | 起
 上班: 上班
 上午: 上午
 晚上: 晚上 | 夜里 | 夜间
+~下: 下来 | 下去
 ^下: 下 | 下方 | 以下 | 低于 | 小于 | 不到
-^内: 内 | 以内 | 之内 | 室内
+~里: 内
+^内: 以内 | 之内 | 室内
 ^外: 外 | 以外 | 室外 | 户外 | 外面 | 外部
 ^开: 启动 | 起动 | 发动 | 点火 | 开 | 打开 | 开启 | 启用 | 激活 | 开通 | 接通
 ^关: 关 | 关闭 | 关掉 | 停用 | 禁用 | 关上 | 切断
@@ -597,7 +652,8 @@ CHINESE = """
 ^最早: 最早
 ^最晚: 最晚 | 最迟 | 截止 | 截止日期 | 截止时间
 ^再: 再 | 重新 | 再次 | 又
-~还: 还
+~还: 还能 | 还要 | 还可以 | 还会 | 还有 | 还
+归还: 还到 | 还给
 ~已: 已经 | 已
 ^从: 从
 ~到: 到 | 至

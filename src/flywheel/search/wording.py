@@ -49,12 +49,29 @@ _BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^sinc
 _BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
 _BINDS_LAST = {"^之前", "^之后"}
 _ALIKE = (
-    {"", "@what", "@howmany"},
-    {"@what", "@howmany", "@price"},
+    {"", "@what"},
+    {"", "@howmany"},
+    {"@howmany", "@price"},
     {"@howmany", "@howlong"},
     {"", "@whether", "@may"},
 )
 """Kinds that one question can be asked as."""
+_IMPLIED = {
+    "^maximum": "@most",
+    "^最大": "@most",
+    "^最长": "@most",
+    "^minimum": "@least",
+    "^最小": "@least",
+}
+"""What may be at most, and must be at least, need not say so."""
+_MODALS_ALIKE = (
+    {"", "@may"},
+    {"", "@must"},
+    {"@may", "@most"},
+    {"@must", "@least"},
+)
+_WEAK_DIRECTIONS = {"~up", "~down", "~out", "~出", "~进", "~上", "~下", "~到", "~from"}
+_QUANTITIES = ("@what", "@howmany", "@howlong", "@price", "")
 _MODALS = ("@must", "@may", "@should", "@whether")
 
 
@@ -99,6 +116,12 @@ def wording(text: str) -> Wording:
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
     texts = [token.text for token in content]
     kind, modal = _kind([token.text for token in stream])
+    if "price" in texts and kind in ("@what", "@howmany", ""):
+        kind, content = "@price", [token for token in content if token.text != "price"]
+    implied = next((_IMPLIED[each] for each in texts if each in _IMPLIED), "")
+    if implied and kind in _QUANTITIES:
+        modal, content = implied, [token for token in content if token.text not in _IMPLIED]
+    texts = [token.text for token in content]
     return Wording(
         key=_key(core) or fold(text).strip(),
         kind=kind,
@@ -326,8 +349,8 @@ def _bindings(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def same_kind(one: Wording, other: Wording) -> bool:
     """Whether both ask for the same thing, as far as their question words tell."""
-    modals = {one.modal, other.modal} - {""}
-    if len(modals) > 1:
+    modals = {one.modal, other.modal}
+    if len(modals) > 1 and not any(modals <= each for each in _MODALS_ALIKE):
         return False
     kinds = {one.kind, other.kind}
     return len(kinds) == 1 or any(kinds <= each for each in _ALIKE)
@@ -343,7 +366,7 @@ def objection(one: Wording, other: Wording) -> str:
 
 
 def _has_content(tokens: frozenset[str]) -> bool:
-    return any(token[0] != "~" for token in tokens)
+    return any(token[0] != "~" or token in _WEAK_DIRECTIONS for token in tokens)
 
 
 _Guard = Callable[[Wording, Wording, frozenset[str]], bool]
