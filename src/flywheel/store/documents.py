@@ -252,12 +252,6 @@ def num_passages(conn: Connection) -> int:
     )
 
 
-def count_fates(conn: Connection) -> dict[Fate, int]:
-    """How many documents met each fate, deleted ones left out."""
-    query = select(documents.c.fate, func.count()).where(documents.c.deleted_at.is_(None))
-    return dict(iter(conn.execute(query.group_by(documents.c.fate))))
-
-
 def _earlier(ids: list[str]) -> Any:
     columns = [documents.c[name] for name in ("id", "revision", "access_changed", *_CONTENT)]
     return select(*columns).where(documents.c.id.in_(ids))
