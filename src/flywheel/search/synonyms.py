@@ -72,8 +72,10 @@ ENGLISH_KINDS = """
 @when ^latest: by when | until when | by what date | by which date | how late
 @when ^latest: what is the deadline | what is the deadline for | when is the deadline
 @when ^latest: what is the latest date | what is the cut off date | at the latest
-@when: when is | when are | when do | when does | when did | when can | when should | when must
-@when: when will | when may | when has | when have | when was | when am | when to | when would
+@when @may: when can | when may | when could
+@when @must: when must
+@when: when is | when are | when do | when does | when did | when should
+@when: when will | when has | when have | when was | when am | when to | when would
 @when: what time | at what time | at which time | what date | on what date | what day | which day
 @when: on which day | on what day | which date | at what point | what is the date | what hour
 @who: who | whom | which person | what person | which people | whose
@@ -102,8 +104,8 @@ ENGLISH_KINDS = """
 @what temperature: how hot | how cold | how warm | what temperature | which temperature
 @what age: how old | what age
 @what: what | which | what kind of | which kind of | what type of | which type of | what sort of
-@what: what is | which is | what are | which are | what are the | what kind | what type
-@what: which sort
+@what: from what | from which | what is | which is | what are | which are | what are the
+@what: which sort | what kind | what type
 @what mean: what is the meaning of | what is meant by
 @may: can | could | may | might | able | allowed | permitted | possible | am i allowed to
 @may: permissible
@@ -182,7 +184,7 @@ switch ^off: deactivate | disable | turn off | switch off | power off | shut off
 ^until: until | till | up to
 ^since: since
 ^during: during | while driving
-~from: from
+^from: from
 ^over: over | above | more than | beyond | exceed | exceeding
 ^under: under | below | less than | beneath | underneath
 ^between: between
@@ -474,6 +476,7 @@ CHINESE_KINDS = """
 @when: 几月几号 | 几点钟 | 哪个时间 | 多早 | 啥时间
 @who 联系: 找谁 | 联系谁 | 问谁 | 向谁
 @who: 谁 | 哪位 | 什么人 | 哪个人 | 何人 | 哪个同事 | 由谁
+@once: 一次 | 每次
 @price: 多少钱 | 什么价格 | 什么价 | 价格是多少 | 费用是多少 | 费用多少 | 价格多少 | 要花多少钱
 @price: 收费多少 | 怎么收费 | 如何收费 | 几块钱 | 收多少钱 | 多少费用
 @howoften: 多久一次 | 多长时间一次 | 多久要 | 每隔多久 | 隔多久 | 几年一次 | 几个月一次 | 多久需要

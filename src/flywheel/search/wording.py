@@ -226,22 +226,20 @@ def _without_on(content: list[_Token]) -> list[_Token]:
 
 class _Phrase(NamedTuple):
     length: int
-    words: tuple[str, ...]
     tokens: tuple[str, ...]
 
 
 def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     """The longest wording of the English tables that starts here."""
     first = pieces[position].text
-    if len(first) == 1 and first in _UNITS:
-        follows = position > 0 and pieces[position - 1].kind == "number"
-        return _english()[first][-1] if follows and first in _english() else None
-    for phrase in _english().get(stem(first), ()):
-        part = pieces[position : position + phrase.length]
-        if len(part) == phrase.length and all(
-            stem(piece.text) == word for piece, word in zip(part, phrase.words, strict=True)
-        ):
-            return phrase
+    counted = position > 0 and pieces[position - 1].kind == "number"
+    if len(first) == 1 and first in _UNITS and not counted:
+        return None
+    table, lengths = _english()
+    for length in lengths.get(stem(first), ()):
+        words = tuple(stem(piece.text) for piece in pieces[position : position + length])
+        if words in table:
+            return _Phrase(length, table[words])
     return None
 
 
@@ -254,17 +252,22 @@ def _rows(*tables: str) -> Iterator[tuple[tuple[str, ...], str]]:
                 yield tuple(tokens.split()), each.strip()
 
 
+class _English(NamedTuple):
+    table: dict[tuple[str, ...], tuple[str, ...]]
+    """The stems of a wording → its tokens."""
+    lengths: dict[str, list[int]]
+    """By the first stem of a wording, how many words there may be, the most first."""
+
+
 @cache
-def _english() -> dict[str, list[_Phrase]]:
-    """The English tables by the stem of a wording's first word, the longest first."""
-    phrases: dict[tuple[str, ...], _Phrase] = {}
+def _english() -> _English:
+    table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    lengths: dict[str, set[int]] = {}
     for tokens, each in _rows(synonyms.ENGLISH_KINDS, synonyms.ENGLISH):
         words = tuple(stem(word) for word in each.split())
-        phrases.setdefault(words, _Phrase(len(words), words, tokens))
-    by_first: dict[str, list[_Phrase]] = {}
-    for words, phrase in sorted(phrases.items(), key=lambda item: -len(item[0])):
-        by_first.setdefault(words[0], []).append(phrase)
-    return by_first
+        table.setdefault(words, tokens)
+        lengths.setdefault(words[0], set()).add(len(words))
+    return _English(table, {first: sorted(each, reverse=True) for first, each in lengths.items()})
 
 
 @cache
@@ -319,7 +322,9 @@ def _kind(stream: Sequence[str]) -> tuple[str, str]:
     """
     kinds = [token for token in stream if token[0] == "@"]
     modal = next((each for each in _MODALS if each in kinds), "")
-    asked = next((each for each in kinds if each not in _MODALS), "")
+    asked = next((each for each in kinds if each not in _MODALS and each != "@once"), "")
+    if asked == "@howlong" and "@once" in kinds:
+        asked = "@howoften"
     if not asked or stream[0] in _MODALS:
         return modal, ""
     free = asked in ("@how", "@todo") or modal not in ("@must", "@may")

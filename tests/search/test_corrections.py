@@ -1,0 +1,230 @@
+"""Corrections: the same question is answered at once, another question never by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from flywheel.records import PUBLIC, Correction
+from flywheel.search.corrections import CorrectionIndex, Match
+from flywheel.search.frequencies import Frequencies
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
+"""Any code points at all: lone surrogates, NUL and what is not assigned included."""
+
+
+def correction(question: str, id: str = "c1", **changes: object) -> Correction:
+    made = Correction(
+        id=id,
+        question=question,
+        answer="As corrected.",
+        evidence=(),
+        passages=(),
+        user="cora",
+        role="curator",
+        at="2026-01-01T00:00:00.000+00:00",
+        verified=True,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def index(*corrections: Correction) -> CorrectionIndex:
+    return CorrectionIndex(corrections, Frequencies.empty())
+
+
+def ask(
+    asked: str, *corrections: Correction, user: str = "anna", access: Sequence[str] = (PUBLIC,)
+) -> Match | None:
+    return index(*corrections).match(asked, user, access)
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("How do I open the bonnet?", "how do i open the bonnet"),
+        ("How do I open the bonnet?", "Hello, could you tell me how do I open the bonnet? Thanks!"),
+        ("Ｈow do I open the bonnet", "how  do I open the BONNET?!"),
+        ("How far at 1,000 m?", "how far at 1000 m"),
+        ("怎么打开后视镜加热？", "请问怎么打开後視鏡加熱"),
+        ("年假有几天", "您好，年假有几天呢？谢谢！"),
+        ("可以在家办公吗？", "可以在家办公"),
+        ("?!", "?!"),
+        ("请问", "请问"),
+    ],
+)
+def test_the_same_question_is_found_however_it_is_typed(question: str, asked: str) -> None:
+    match = ask(asked, correction(question))
+    assert match
+    assert match.exact
+    assert match.similarity == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("How do I change the wiper blades?", "how to replace the wiper blade"),
+        ("Where is the key card?", "where can I find my access card?"),
+        ("Can I book a hotel?", "Am I allowed to reserve a hotel?"),
+        ("What does it cost to park?", "How much is it to park?"),
+        ("Which dashcam do we use?", "what dash cam do we use"),
+        ("Is there a warranty on paint?", "is there a paint guarantee"),
+        ("雨刮片怎么更换？", "如何换雨刷片"),
+        ("年假可以留到明年吗？", "年假能不能结转到下一年"),
+        ("空调多久检查一次？", "空调每隔多久要检查"),
+        ("病假条最晚什么时候交", "病假条最迟何时提交？"),
+    ],
+)
+def test_a_paraphrase_is_found(question: str, asked: str) -> None:
+    match = ask(asked, correction(question))
+    assert match
+    assert not match.exact
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Charge from 10 to 80 %, how long?", "Charge from 10 to 90 %, how long?"),
+        ("Is 12 V enough?", "Is 12 W enough?"),
+        ("Is it safe at 5 °C?", "Is it safe at -5 °C?"),
+        ("Does 1.5 bar do?", "Does 15 bar do?"),
+        ("Can I tow a trailer?", "Can't I tow a trailer?"),
+        ("Why does the door lock?", "Why doesn't the door lock?"),
+        ("Can the Tern E be jump-started?", "Can the Tern H be jump-started?"),
+        ("Who is Martha?", "Who is Marta?"),
+        ("How do I open the front door?", "How do I open the rear door?"),
+        ("How do I switch on the lamp?", "How do I switch the lamp off?"),
+        ("May I eat before the check-up?", "May I eat after the check-up?"),
+        ("How do I move from Leeds?", "How do I move to Leeds?"),
+        ("Where do I park?", "When do I park?"),
+        ("How long is the trip?", "How often is the trip?"),
+        ("When can I hand in the form?", "When must I hand in the form?"),
+        ("Who signs contracts over 500 euros?", "Who signs contracts under 500 euros?"),
+        ("Is the office open on Monday?", "Is the office open on Friday?"),
+        ("What is the maximum load of the roof?", "What is the minimum load of the roof?"),
+        ("What is the maximum load of the roof?", "What is the load of the roof?"),
+        ("请假要提前3天吗", "请假要提前5天吗"),
+        ("请假要提前三天吗", "请假要提前两天吗"),
+        ("可以带狗上班吗", "为什么不可以带狗上班"),
+        ("车门没有锁是什么原因", "车门锁了是什么原因"),
+        ("前门怎么打开", "后门怎么打开"),
+        ("空调怎么打开", "空调怎么关闭"),
+        ("左灯怎么换", "右灯怎么换"),
+        ("吃药之前能喝水吗", "吃药之后能喝水吗"),
+        ("从北京到上海怎么走", "从上海到北京怎么走"),
+        ("会议室在哪里", "会议室什么时候开"),
+        ("工牌在哪里领", "工牌在哪里还"),
+        ("周一的会几点开始", "周二的会几点开始"),
+        ("燕鸥E怎么充电", "燕鸥H怎么充电"),
+        ("张伟的座位在哪", "张卫的座位在哪"),
+    ],
+)
+def test_another_question_is_not_answered(question: str, asked: str) -> None:
+    assert ask(asked, correction(question)) is None
+    assert ask(question, correction(asked)) is None
+
+
+def test_a_name_that_one_side_lacks_is_another_question() -> None:
+    assert (
+        ask("What does the warranty cover in Norway?", correction("What does the warranty cover?"))
+        is None
+    )
+
+
+def test_a_verified_correction_serves_all_who_may_read_it() -> None:
+    secret = correction("What is the code?", access=("board", "finance"))
+    assert ask("What is the code?", secret, access=(PUBLIC, "finance"))
+    assert ask("What is the code?", secret) is None
+
+
+def test_an_askers_own_correction_serves_him_alone() -> None:
+    own = correction("What is the code?", user="anna", role="asker", verified=False)
+    assert ask("What is the code?", own, user="anna")
+    assert ask("what is the code", own, user="bert") is None
+
+
+def test_an_askers_own_correction_shows_him_nothing_that_he_may_not_read() -> None:
+    own = correction("What is the code?", user="anna", verified=False, access=("board",))
+    assert ask("What is the code?", own, user="anna") is None
+
+
+def test_the_same_question_goes_before_a_paraphrase_and_the_newer_before_the_older() -> None:
+    near = correction("how to open the boot", "near", at="2026-03-01T00:00:00.000+00:00")
+    old = correction("How do I open the boot?", "old")
+    new = correction("How do I open the boot?", "new", at="2026-02-01T00:00:00.000+00:00")
+    match = ask("How do I open the boot", new, near, old)
+    assert match
+    assert match.correction == new
+
+
+def test_a_disputed_correction_comes_with_what_others_say() -> None:
+    one = correction("What is the code?", "one", disputed=True, answer="4711")
+    other = correction(
+        "What is the code?", "two", disputed=True, answer="0815", user="carl", at="2026-02-01"
+    )
+    match = ask("what is the code?", one, other)
+    assert match
+    assert match.correction == other
+    assert match.disputed_with == (one,)
+
+
+def test_what_may_not_be_read_is_in_no_dispute() -> None:
+    one = correction("What is the code?", "one", disputed=True, answer="4711", access=("board",))
+    other = correction("What is the code?", "two", disputed=True, answer="0815")
+    match = ask("what is the code?", one, other)
+    assert match
+    assert match.disputed_with == ()
+
+
+def test_an_added_correction_is_served_at_once_and_takes_the_place_of_its_older_form() -> None:
+    served = index()
+    assert served.match("Where do we park?", "anna", (PUBLIC,)) is None
+    served.add(correction("Where do we park?", answer="Behind the house."))
+    served.add(correction("Where do we park?", answer="In the street."))
+    match = served.match("in which place do we park", "anna", (PUBLIC,))
+    assert match
+    assert match.correction.answer == "In the street."
+    assert len(served) == 1
+
+
+def test_a_removed_correction_is_served_no_more() -> None:
+    served = index(correction("Where do we park?"))
+    served.remove("c1")
+    served.remove("never there")
+    assert served.match("Where do we park?", "anna", (PUBLIC,)) is None
+    assert served.match("whereabouts do we park", "anna", (PUBLIC,)) is None
+    assert len(served) == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY_TEXT)
+@example("")
+@example("谢谢")
+@example("please, please")
+@example("ﬁne İSTANBUL ① 十万零五 -5 °C \ud800")
+def test_a_question_always_matches_itself(question: str) -> None:
+    match = ask(question, correction(question))
+    assert match
+    assert match.exact
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY_TEXT, ANY_TEXT)
+def test_matching_never_fails_and_is_the_same_both_ways(one: str, other: str) -> None:
+    there, back = ask(one, correction(other)), ask(other, correction(one))
+    assert (there is None) == (back is None)
+    assert not there or 0 < there.similarity <= 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.permutations(["How to park?", "Where do I park?", "怎么停车", "停车怎么停", "How do I park"])
+)
+def test_the_order_of_adding_decides_nothing(questions: list[str]) -> None:
+    made = [correction(question, id=question) for question in questions]
+    match = ask("how can I park", *made)
+    assert match
+    assert match.correction.question == "How to park?"
