@@ -53,6 +53,20 @@ def test_folder_without_files(flywheel: Run, ready: Path) -> None:
     assert_told(flywheel("add", "empty"), "empty: the folder holds no files. Put documents there")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["-w ~no-one ask Where?", "-w ~no-one up documents", "init ~no-one", "documents"],
+)
+def test_workspace_in_a_home_that_there_is_not(
+    flywheel: Run, empty: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    if command == "documents":
+        monkeypatch.setenv("FLYWHEEL_WORKSPACE", "~no-one")
+    told = "~no-one: there is no such home. Write the path in full."
+    assert_told(flywheel(*command.split()), told)
+    assert list(empty.iterdir()) == []
+
+
 def test_file_that_may_not_be_read(
     flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import click
 from flywheel.cli import show
 from flywheel.cli.documents import print_added
 from flywheel.cli.turn import print_turned
+from flywheel.cli.workspace import expanded
 from flywheel.errors import WorkspaceError
 from flywheel.wheel import ingest
 from flywheel.wheel import turn as wheel
@@ -36,6 +37,7 @@ def _opened(context: click.Context) -> Workspace:
         folder = Workspace.find(context.obj)
     except WorkspaceError:
         folder = Path()
+    folder = expanded(folder)
     if Workspace.is_at(folder):
         return Workspace.open(folder)
     workspace = Workspace.init(folder)

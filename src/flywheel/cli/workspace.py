@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from flywheel.errors import WorkspaceError
 from flywheel.wheel.workspace import Workspace
 
 
@@ -13,10 +14,22 @@ from flywheel.wheel.workspace import Workspace
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 def init(folder: Path) -> None:
     """Make FOLDER (default: this one) a workspace, with a commented flywheel.toml."""
-    with Workspace.init(folder) as workspace:
+    with Workspace.init(expanded(folder)) as workspace:
         click.echo(f"{workspace.root} is a workspace now. Next: flywheel add DOCUMENTS")
 
 
 def open_workspace(context: click.Context) -> Workspace:
     """The workspace that `--workspace`, the environment or the current folder names."""
-    return Workspace.open(Workspace.find(context.obj))
+    return Workspace.open(expanded(Workspace.find(context.obj)))
+
+
+def expanded(folder: Path) -> Path:
+    """A folder with its `~` as the home that it stands for.
+
+    Raises:
+        WorkspaceError: `~name` where nobody has that name.
+    """
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise WorkspaceError(f"{folder}: there is no such home. Write the path in full.") from error
