@@ -118,7 +118,8 @@ def test_ask_prints_the_answer_and_where_it_stands(flywheel: Run, ready: Path) -
     (ready / "flywheel.toml").write_text("")
     lines = flywheel("ask", "Where on the rear door does the child lock sit?").out.splitlines()
     assert "The child lock sits on the edge of each rear door. Turn it with the key." in lines
-    assert any(re.match(r"\[1\] Doors › Child lock \(doors\.md, 0–\d+\)", line) for line in lines)
+    place = r"\[1\] Doors › Child lock \(doors\.md, characters 0–\d+ of the passage\)"
+    assert any(re.fullmatch(place, line) for line in lines)
     assert re.fullmatch(r"confidence [01]\.\d\d, version 1", lines[-1])
 
 

@@ -55,5 +55,6 @@ def print_answer(answer: Answer) -> None:
         for number, each in enumerate(answer.citations, start=1):
             place = " › ".join((each.title, *each.headings))
             path = show.one_line(paths[each.passage])
-            click.echo(f"[{number}] {place} ({path}, {each.start}–{each.end})")
+            span = f"characters {each.start}–{each.end} of the passage"
+            click.echo(f"[{number}] {place} ({path}, {span})")
     click.echo(f"confidence {answer.confidence:.2f}, version {answer.version}")
