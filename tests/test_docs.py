@@ -23,6 +23,8 @@ COMMANDS = {
     "ask": {"--access", "--json"},
     "documents": {"--json"},
     "exam": {"--answers", "--json"},
+    "feedback": set(),
+    "feedback import": {"--json", "--untrusted"},
     "init": set(),
     "turn": {"--json"},
     "up": set(),
@@ -71,7 +73,10 @@ def test_documented_make_targets_exist() -> None:
 
 def _commands() -> Iterator[tuple[str, click.Command]]:
     yield "", flywheel
-    yield from sorted(flywheel.commands.items())
+    for name, command in sorted(flywheel.commands.items()):
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {each}", there) for each, there in command.commands.items())
 
 
 def _flags(command: click.Command) -> list[str]:

@@ -40,9 +40,12 @@ def read_lines(path: Path | str, kind: type[Line]) -> list[tuple[int, Line]]:
 def _read(path: Path | str, number: int, line: bytes, kind: type[Line]) -> Line:
     try:
         data = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys)
+        json.dumps(data, ensure_ascii=False).encode("utf-8")
         return kind.model_validate(data)
     except UnicodeDecodeError:
         problem = "not UTF-8; save the file as UTF-8"
+    except UnicodeEncodeError:
+        problem = "an escape like \\ud83d stands for half a character; write the whole one"
     except ValidationError as error:
         problem = _problem(error, list(kind.model_fields))
     except (ValueError, RecursionError) as error:

@@ -177,10 +177,10 @@ def recheck(workspace: Workspace) -> int:
         How many corrections changed.
     """
     with workspace.database.read() as conn:
-        digest = documents.passages_digest(conn)
-        if state.get(conn, _LOCATED_IN) == digest:
-            return 0
         entries = {each.correction.id: each for each in corrections.entries_in_force(conn)}
+        digest = documents.passages_digest(conn) if entries else ""
+        if not entries or state.get(conn, _LOCATED_IN) == digest:
+            return 0
     moved = list(_relocated(workspace, list(entries.values())))
 
     def write(conn: Connection) -> int:

@@ -26,6 +26,7 @@ from flywheel.records import PUBLIC, Fate
 from flywheel.store import documents as document_store
 from flywheel.store import state
 from flywheel.store.documents import StagedDocument, Stamp
+from flywheel.wheel.feedback import recheck
 
 if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
@@ -89,6 +90,7 @@ def add(
             files.extend(its_files)
             num_deleted += deleted
         fates = resolve(workspace)
+        recheck(workspace)
     seconds = (datetime.now(UTC) - started).total_seconds()
     return Added(
         files=tuple(_final(each, fates) for each in files), num_deleted=num_deleted, seconds=seconds
