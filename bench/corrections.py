@@ -6,7 +6,8 @@ The pairs in bench/corrections/ were written by hand, about the example's invent
 the rules of an office: 300 paraphrases and 1,000 near misses, half of each Chinese. A third of the
 base questions, by hash, is the development part: the threshold and the word lists were chosen
 there (`--calibrate` prints the figures by threshold, `--errors` the pairs that go wrong, of that
-part only). The figures are from the other two thirds, whose errors no one has looked at. Each pair
+part only). vocabulary.jsonl, everyday paraphrases that belong to no part, served the word lists
+alone. The figures are from the other two thirds, whose errors no one has looked at. Each pair
 is asked of an index of all base questions of its part.
 """
 
@@ -24,12 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from table import print_table
 
 from flywheel.records import PUBLIC, Correction
 from flywheel.search.corrections import THRESHOLD, CorrectionIndex, Match
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import has_han, term_ids
+from table import print_table
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "corrections"

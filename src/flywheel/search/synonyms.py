@@ -82,6 +82,8 @@ ENGLISH_KINDS = """
 @price: how much is | how much are | how much does | how much do | what is the price
 @price: what is the cost | what price | what are the costs | what does it cost | how expensive is
 @price: what is the fee | how expensive are
+@howmany ^maximum: what is the maximum number of | the maximum number of
+@howmany ^maximum: maximum number of | at most how many
 @howmany: how many | what number | what is the number | what quantity | how much | what amount
 @howmany: what is the amount | the number
 @howlong: how long | for how long | how much time | what is the duration | how many hours
@@ -96,13 +98,13 @@ ENGLISH_KINDS = """
 @what distance: how far | what distance | what is the distance
 @what speed: how fast | what speed | how quickly | how quick | what is the speed
 @what weight: how heavy | what weight | what is the weight | how much weight
-@what ~height: how high
-@what height: how tall | what height | what is the height
+@what height: how high | how tall | what height | what is the height
 @what width: how wide | how broad | what is the width
 @what depth: how deep | what depth | what is the depth
 @what size: how big | how large | what size | which size | what is the size
 @what temperature: how hot | how cold | how warm | what temperature | which temperature
 @what age: how old | what age
+@way: way | method | ways | right way | best way | correct way | good way | easiest way
 @what: what | which | what kind of | which kind of | what type of | which type of | what sort of
 @what: from what | from which | what is | which is | what are | which are | what are the
 @what: which sort | what kind | what type
@@ -117,6 +119,7 @@ ENGLISH_KINDS = """
 @may: fine to
 @may: is it legal to | am i able to | is there a way to | is there any way to | are you allowed to
 @may: is it ok for me to
+@must: need | needed | require | required | requirement for
 @must: must | have to | has to | need to | needs to | required to | is required | obliged to
 @must: necessary | mandatory | compulsory | obligatory | got to | had to | is it necessary to
 @must: do i have to | do i need to | is there a need to | obligated | requirement
@@ -141,9 +144,37 @@ perhaps currently now today's concerning regarding respect mean means
 """Words without weight; `mean` is caught by its own line first."""
 
 ENGLISH = """
+return: return | bring back | give back | take back | send back | hand back | sent back
+photo: photo | picture | image
+document: document | paper | papers | documents
+responsible: responsible | in charge | takes care of | take care of | looks after
+fridge: fridge | refrigerator
+deliver: ship | shipping | shipment
+~keep: kept
+~find: found
+sell: sell | sold
+choose: chose | chosen
+drive: drove
+write: write | wrote | written
+steal: steal | stole | stolen
+show: shown
+throw: throw | thrown | threw
+freeze: freeze | froze | frozen
+wear: wore
+eat: eat | ate | eaten
+speak: speak | spoke | spoken
+catch: catch | caught
+teach: teach | taught
+build: build | built
+hear: hear | heard
+stand: stand | stood
+sleep: sleep | slept
+consequence: consequence | consequences | what happens if | what happens when
+photocopy: photocopy
+simple: easy | simple
+~correct: best | good | better
 ^self: on my own | by myself | alone | on your own | myself | yourself | by yourself | themselves
 ^self: by themselves | himself | herself | unaccompanied
-~need: need | require | needed
 ~car: car | vehicle | automobile
 ~use: use | utilise | utilize | make use of | using
 ~find: find | locate | located | situated | sit | hidden | placed | hide
@@ -157,7 +188,7 @@ ENGLISH = """
 give: give | given | hand
 ~long: long | duration | time
 ~happen: happen | occur | what happens
-~correct: correct | right_way | proper | right way | prescribed
+~correct: correct | proper | prescribed
 ~system: system | function | feature | mode
 ~new: brand new
 ~rule: rule | rules | policy | regulation
@@ -277,10 +308,11 @@ refund: get back the money
 approve: approve | approval | authorise | authorize | sign off on | permission | consent
 approve: authorisation
 reserve: reserve | book | reservation | booking
-cancel: cancel | call off | cancellation
+cancel: cancel | terminate | call off | cancellation
 postpone: postpone | put off | reschedule | push back
 extend: extend | prolong | extension
-contact: contact | reach out to | get in touch with | get hold of | speak to | talk to | turn to
+contact: contact | reach | reach out to | get in touch with | get hold of | speak to | talk to
+contact: turn to
 boss: boss | manager | line manager
 colleague: colleague | coworker | co worker | team mate | teammate
 customer: customer | client
@@ -289,7 +321,8 @@ newcomer: newcomer | new hire | new starter | new employee | new joiner | new co
 leave: holiday | vacation | annual leave | day off | days off | leave | time off | holidays
 sick: sick | ill | unwell | illness | sickness
 sicknote: sick note | doctors note | medical certificate | sick certificate | doctor note
-salary: salary | pay | wage | wages | pay cheque | paycheck | pay check | payroll | paid
+pay: pay | paid | payment | paying
+salary: salary | wage | wages | pay cheque | paycheck | pay check | payroll
 payslip: payslip | pay slip | salary slip
 invoice: invoice | bill
 price: price | cost | fee | costs
@@ -393,7 +426,6 @@ receive: receive
 heat: heat | heating | heater
 cool: cool | cooling
 ask: ask
-allowance: allowance
 depart: depart | departure
 arrive: arrive | arrival
 noise: noise | sound
@@ -481,6 +513,7 @@ CHINESE_KINDS = """
 @price: 收费多少 | 怎么收费 | 如何收费 | 几块钱 | 收多少钱 | 多少费用
 @howoften: 多久一次 | 多长时间一次 | 多久要 | 每隔多久 | 隔多久 | 几年一次 | 几个月一次 | 多久需要
 @howoften: 每多久 | 频率是多少 | 频率 | 间隔多久 | 间隔多长时间 | 多少公里一次 | 每隔多长时间
+@howoften: 隔多长时间 | 隔几天 | 隔几年
 @howoften: 周期是多久 | 周期多长 | 周期是多长
 @howlong: 多久 | 多长时间 | 几天 | 几小时 | 几个小时 | 多少天 | 几个月 | 几分钟 | 几年 | 多少时间
 @howlong: 多少年 | 多少个月 | 多少小时 | 多少分钟 | 时长是多少 | 时间多长 | 几个工作日
@@ -496,6 +529,7 @@ CHINESE_KINDS = """
 @howmany: 几名 | 几台 | 几把 | 几份 | 几张 | 几辆 | 几间 | 几条 | 几只 | 几件 | 几本 | 几位 | 几人
 @howmany: 几项 | 几级 | 多少名 | 多少台 | 多少把 | 多少份 | 多少张 | 多少辆 | 多少间 | 多少条
 @howmany: 多少只 | 多少件 | 多少本 | 多少位 | 多少人 | 多少项 | 多少级
+@howmany: 号码是什么 | 编号是什么 | 密码是什么 | 号码是多少 | 号码
 @howmany: 多少个 | 多少次 | 多少 | 几个 | 几次 | 几名 | 几位 | 几 | 是多少 | 数量 | 几把 | 几台
 @howmany: 几份 | 多少份
 @what: 哪种型号 | 什么型号 | 哪种类型 | 什么类型 | 哪一类 | 什么种类 | 哪个型号 | 型号
@@ -517,10 +551,25 @@ CHINESE_KINDS = """
 @should: 应该 | 应当 | 该不该 | 应不应该 | 建议 | 最好 | 推荐 | 应 | 该
 @whether: 是不是 | 是否 | 有没有 | 有无 | 会不会 | 吗 | 么 | 算不算 | 对不对 | 是否有 | 有没
 @whether: 是否会
-: 有 | 会 | 需 | 由
+: 有 | 会 | 由
+@must: 需
 """
 
 CHINESE = """
+: 一张 | 一把 | 一台 | 一份 | 一间 | 一辆 | 一位 | 一条 | 一件 | 一本 | 一种 | 一些 | 一直 | 一起
+: 走 | 人员 | 成功 | 顺利 | 立即 | 马上 | 赶紧 | 及时 | 一共 | 总共 | 每次都 | 老是 | 总是 | 具体的
+~子: 子 | 面 | 色 | 员
+抽烟: 抽烟 | 吸烟
+坐: 乘 | 搭乘
+吃: 吃 | 服用
+送: 送达 | 送到
+灯: 指示灯
+后果: 后果 | 会怎么样 | 会怎样
+怎么算: 怎么算 | 收费标准 | 如何计算
+保存: 保留
+电话: 热线
+照片: 照片 | 图片
+材料: 材料 | 资料
 : 掉 | 好 | 完 | 成 | 让 | 使 | 过 | 过程中 | 期间 | 才能 | 一般情况下 | 具体 | 部 | 辆 | 台
 取消: 解除
 改: 修改 | 更改 | 改 | 变更
@@ -837,8 +886,6 @@ CHINESE = """
 统一: 统一
 唯一: 唯一
 一定: 一定
-一起: 一起
 一样: 一样
-一直: 一直
 : 万一
 """

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from flywheel.search import synonyms
@@ -56,6 +56,8 @@ _ALIKE = (
     {"", "@whether", "@may"},
 )
 """Kinds that one question can be asked as."""
+_TURNS = {"@once": ("@howlong", "@howoften"), "@way": ("@what", "@how")}
+"""Words that turn the question word into another, wherever they stand: 多久换一次, what way."""
 _IMPLIED = {
     "^maximum": "@most",
     "^最大": "@most",
@@ -116,7 +118,7 @@ def wording(text: str) -> Wording:
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
     texts = [token.text for token in content]
     kind, modal = _kind([token.text for token in stream])
-    if "price" in texts and kind in ("@what", "@howmany", ""):
+    if "price" in texts and kind in ("@what", "@howmany", "@price", ""):
         kind, content = "@price", [token for token in content if token.text != "price"]
     implied = next((_IMPLIED[each] for each in texts if each in _IMPLIED), "")
     if implied and kind in _QUANTITIES:
@@ -262,10 +264,16 @@ class _English(NamedTuple):
 @cache
 def _english() -> _English:
     table: dict[tuple[str, ...], tuple[str, ...]] = {}
-    lengths: dict[str, set[int]] = {}
-    for tokens, each in _rows(synonyms.ENGLISH_KINDS, synonyms.ENGLISH):
+    for tokens, each in _rows(synonyms.ENGLISH):
+        table.setdefault(tuple(stem(word) for word in each.split()), tokens)
+    kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for (kind, *nouns), each in _rows(synonyms.ENGLISH_KINDS):
+        alike = (table.get((stem(noun),), (stem(noun),)) for noun in nouns)
         words = tuple(stem(word) for word in each.split())
-        table.setdefault(words, tokens)
+        kinds.setdefault(words, (kind, *chain.from_iterable(alike)))
+    table |= kinds
+    lengths: dict[str, set[int]] = {}
+    for words in table:
         lengths.setdefault(words[0], set()).add(len(words))
     return _English(table, {first: sorted(each, reverse=True) for first, each in lengths.items()})
 
@@ -322,9 +330,10 @@ def _kind(stream: Sequence[str]) -> tuple[str, str]:
     """
     kinds = [token for token in stream if token[0] == "@"]
     modal = next((each for each in _MODALS if each in kinds), "")
-    asked = next((each for each in kinds if each not in _MODALS and each != "@once"), "")
-    if asked == "@howlong" and "@once" in kinds:
-        asked = "@howoften"
+    asked = next((each for each in kinds if each not in (*_MODALS, *_TURNS)), "")
+    for each, (one, turned) in _TURNS.items():
+        if each in kinds and asked == one:
+            asked = turned
     if not asked or stream[0] in _MODALS:
         return modal, ""
     free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
