@@ -33,7 +33,7 @@ ROWS["0002"] = [
     """INSERT INTO feedback VALUES ('f1', 'edit', 'u', 'curator', '2026-01-01T00:00:00Z', '?', '',
     NULL, '拨动。', '["拨"]', '[]', '[]', '', 'ee')""",
     """INSERT INTO corrections VALUES ('f1', '?', '?', '拨动。', '["拨"]', 'u', 'curator',
-    '2026-01-01T00:00:00Z', NULL, '["p1"]', TRUE, FALSE, '', '["public"]', '', '', 1)""",
+    '2026-01-01T00:00:00Z', 1, NULL, '["p1"]', TRUE, FALSE, '', '["public"]', '', '', 1)""",
 ]
 """Rows of every schema there has been, as its own release would have written them."""
 

@@ -52,9 +52,14 @@ def lock(conn: Connection) -> None:
 
 def put_all(conn: Connection, entries: Sequence[Entry]) -> None:
     """Keeps new corrections. The caller holds the lock."""
-    if entries:
-        change = latest_change(conn) + 1
-        conn.execute(insert(corrections), [_row(each) | {"change": change} for each in entries])
+    change = latest_change(conn) + 1
+    last = conn.scalar(select(func.max(corrections.c.number))) or 0
+    rows = [
+        _row(each) | {"change": change, "number": number}
+        for number, each in enumerate(entries, start=last + 1)
+    ]
+    if rows:
+        conn.execute(insert(corrections), rows)
 
 
 def mark_all(conn: Connection, entries: Sequence[Entry]) -> None:
@@ -117,7 +122,7 @@ def latest_change(conn: Connection) -> int:
     return conn.scalar(select(func.max(corrections.c.change))) or 0
 
 
-_ORDER = (corrections.c.at, corrections.c.change, corrections.c.id)
+_ORDER = (corrections.c.at, corrections.c.number)
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -135,6 +135,7 @@ corrections = Table(
     Column("user", SafeText, nullable=False, index=True),
     Column("role", Text, nullable=False),
     Column("at", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, index=True),
     Column("readable", JSON(none_as_null=True)),
     # What follows is marked again and again; what stands above never changes.
     Column("passages", JSON, nullable=False),

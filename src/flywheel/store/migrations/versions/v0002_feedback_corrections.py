@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("user", _text, nullable=False, index=True),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("at", sa.Text, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False, index=True),
         sa.Column("readable", sa.JSON),
         sa.Column("passages", sa.JSON, nullable=False),
         sa.Column("verified", sa.Boolean, nullable=False),

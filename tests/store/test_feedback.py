@@ -1,0 +1,68 @@
+"""Feedback is kept as it came."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+
+from flywheel.records import Feedback
+from flywheel.store import feedback
+from flywheel.store.database import Database
+from flywheel.store.tables import feedback as table
+
+RANK = Feedback(
+    id="f1",
+    kind="rank",
+    user="ines",
+    role="curator",
+    at="2026-01-12T09:50:00.000+00:00",
+    question="Wo? 哪里？",
+    interaction="i1",
+    candidate=1,
+    answer="拨动",
+    evidence=("拨", "动"),
+    candidates=("a", "b"),
+    order=(1, 0),
+    reason="why",
+)
+UP = Feedback(id="f2", kind="up", user="tom", role="asker", at="2026-01-11", question="?")
+CONTENTS = {"f1": "aa", "f2": "bb"}
+
+
+def put_both(database: Database) -> None:
+    database.write(lambda conn: feedback.put_all(conn, [RANK, UP], CONTENTS))
+
+
+def test_feedback_comes_back_as_it_was(database: Database) -> None:
+    put_both(database)
+    with database.read() as conn:
+        assert list(feedback.list_feedback(conn)) == [UP, RANK]
+        assert feedback.get(conn, "f1") == RANK
+        assert feedback.get(conn, "none") is None
+        assert feedback.of_user(conn, "tom") == [UP]
+        assert feedback.of_interaction(conn, "i1") == [RANK]
+        assert feedback.count_kinds(conn) == {"rank": 1, "up": 1}
+
+
+def test_known_ids_come_with_their_contents(database: Database) -> None:
+    put_both(database)
+    with database.read() as conn:
+        assert feedback.contents(conn, ["f1", "none", "f2"]) == CONTENTS
+
+
+def test_id_is_taken_once(database: Database) -> None:
+    put_both(database)
+    with pytest.raises(IntegrityError):
+        put_both(database)
+    with database.read() as conn:
+        assert len(list(feedback.list_feedback(conn))) == 2
+
+
+def test_erased_feedback_is_listed_no_more_and_its_id_stays_known(database: Database) -> None:
+    put_both(database)
+    erase = update(table).where(table.c.id == "f1").values(content="", question="", answer="")
+    database.write(lambda conn: conn.execute(erase).close())
+    with database.read() as conn:
+        assert list(feedback.list_feedback(conn)) == [UP]
+        assert feedback.contents(conn, ["f1"]) == {"f1": ""}
