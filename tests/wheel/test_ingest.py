@@ -253,17 +253,17 @@ def test_settings_that_do_not_touch_documents_leave_them_alone(domain: Domain) -
     assert set(domain.fates().values()) == {"unchanged"}
 
 
-def test_personal_data_are_masked_where_the_settings_ask(domain: Domain) -> None:
-    domain.write("hotline.md", "# Hotline\n\nThe hotline reads mail at help@example.com daily.\n")
-    domain.add()
-    domain.turn()
+def test_personal_data_are_masked_where_the_settings_ask(blank: Domain) -> None:
+    blank.write("hotline.md", "# Hotline\n\nThe hotline reads mail at help@example.com daily.\n")
+    blank.add()
+    blank.turn()
     question = "At which address does the hotline read mail?"
-    assert "help@example.com" in domain.found(question)
-    domain.configure('[privacy]\nmask_documents = ["email"]\n')
-    domain.add()
-    domain.turn()
-    assert "hotline reads mail" in domain.found(question)
-    assert "help@example.com" not in domain.found(question)
+    assert "help@example.com" in blank.found(question)
+    blank.configure('[privacy]\nmask_documents = ["email"]\n')
+    blank.add()
+    blank.turn()
+    assert "hotline reads mail" in blank.found(question)
+    assert "help@example.com" not in blank.found(question)
 
 
 class Deadly(File):
