@@ -119,7 +119,8 @@ ENGLISH_KINDS = """
 @may: fine to
 @may: is it legal to | am i able to | is there a way to | is there any way to | are you allowed to
 @may: is it ok for me to
-@must: need | needed | require | required | requirement for
+@must ~need: need
+@must: needed | require | required | requirement for
 @must: must | have to | has to | need to | needs to | required to | is required | obliged to
 @must: necessary | mandatory | compulsory | obligatory | got to | had to | is it necessary to
 @must: do i have to | do i need to | is there a need to | obligated | requirement
@@ -135,11 +136,10 @@ a an the of to for in at by with on as it its this that these those there here i
 your yours we us our ours he him his she her hers they them their theirs be been being is are am
 was were do does did done doing have has had having will would shall and or but if when while
 than then so also just really actually simply properly correctly exactly about into onto upon
-via per one ones put bring brought work works perform handle handled manage hold held scheduled
-someone somebody anybody anyone person people get gets got getting go goes going let lets make
-makes making very quite rather such like want wants wanted wish try trying order come comes ever
-some any either own case thing things something anything normally usually generally maybe
-perhaps currently now today's concerning regarding respect mean means
+via per one ones work works perform handle handled manage scheduled someone somebody anybody
+anyone person people let lets very quite rather such like want wants wanted wish try trying
+order ever some any either own case thing things something anything normally usually generally
+maybe perhaps currently now today's concerning regarding respect mean means
 """
 """Words without weight; `mean` is caught by its own line first."""
 
@@ -184,7 +184,11 @@ simple: easy | simple
 ~set: set
 ~know: know | tell | say
 ~take: take | taken
-~put: put | place
+~put: put | place | bring | brought
+~get: get | got | getting
+~go: go | going | went
+~make: make | making | made
+~come: come | came
 give: give | given | hand
 ~long: long | duration | time
 ~happen: happen | occur | what happens

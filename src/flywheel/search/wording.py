@@ -72,6 +72,7 @@ _MODALS_ALIKE = (
     {"@may", "@most"},
     {"@must", "@least"},
 )
+_FEW = 2
 _WEAK_DIRECTIONS = {"~up", "~down", "~out", "~出", "~进", "~上", "~下", "~到", "~from"}
 _QUANTITIES = ("@what", "@howmany", "@howlong", "@price", "")
 _MODALS = ("@must", "@may", "@should", "@whether")
@@ -379,8 +380,14 @@ def objection(one: Wording, other: Wording) -> str:
     return ""
 
 
-def _has_content(tokens: frozenset[str]) -> bool:
-    return any(token[0] != "~" or token in _WEAK_DIRECTIONS for token in tokens)
+def _exchanged(one: Wording, other: Wording) -> bool:
+    """Whether each has a word in the place of the other's; in a short question any word counts."""
+    shared = [token for token in one.tokens & other.tokens if token[0] != "~"]
+    short = len(shared) <= _FEW
+    return all(
+        any(short or token[0] != "~" or token in _WEAK_DIRECTIONS for token in alone)
+        for alone in (one.tokens - other.tokens, other.tokens - one.tokens)
+    )
 
 
 _Guard = Callable[[Wording, Wording, frozenset[str]], bool]
@@ -392,10 +399,5 @@ _GUARDS: tuple[tuple[str, _Guard], ...] = (
     ("direction", lambda one, other, apart: any(token[0] == "^" for token in apart)),
     ("name", lambda one, other, apart: bool(apart & (one.names | other.names))),
     ("order", lambda one, other, apart: one.bound != other.bound),
-    (
-        "exchange",
-        lambda one, other, apart: (
-            _has_content(apart & one.tokens) and _has_content(apart & other.tokens)
-        ),
-    ),
+    ("exchange", lambda one, other, apart: _exchanged(one, other)),
 )
