@@ -17,7 +17,7 @@ def test_copies_of_exam_questions_are_found() -> None:
 
 
 def test_groups_are_joined_through_others() -> None:
-    words = "one two three four five six seven eight nine ten".split()
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     chain = [" ".join(words), " ".join([*words, "eleven"]), " ".join([*words, "eleven", "twelve"])]
     assert len(set(group(chain, []).training)) == 1
 

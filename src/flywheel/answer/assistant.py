@@ -17,6 +17,7 @@ from flywheel.answer.decide import (
 from flywheel.answer.quote import Draft, QuoteSettings, draft
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
+from flywheel.search.learned import LearnedRanker
 from flywheel.search.rank import rank
 from flywheel.search.terms import has_han
 
@@ -44,12 +45,14 @@ class Assistant:
         quoting: QuoteSettings | None = None,
         deciding: DecideSettings | None = None,
         version: int = 0,
+        ranker: LearnedRanker | None = None,
     ) -> None:
         self.index = index
         self.calibration = calibration
         self.quoting = quoting or QuoteSettings()
         self.deciding = deciding or DecideSettings()
         self.version = version
+        self.ranker = ranker
 
     def ask(self, question: str, reader: Reader | None = None) -> Answer:
         """The cited answer to a question, of what this reader may see."""
@@ -86,7 +89,8 @@ class Assistant:
 
     def search(self, question: str, reader: Reader) -> list[Hit]:
         """What the question finds, best first."""
-        return rank(question, self.index.search(question, reader), self.index.frequencies)
+        hits = rank(question, self.index.search(question, reader), self.index.frequencies)
+        return self.ranker.rank(question, hits, reader) if self.ranker else hits
 
 
 def _wording(question: str, drafted: Draft, decision: Decision, hits: list[Hit]) -> str:

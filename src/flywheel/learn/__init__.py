@@ -1,0 +1,1 @@
+"""STEP 4: feedback → what can be learned from it. Never opens the store."""

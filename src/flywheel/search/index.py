@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from flywheel.records import PUBLIC, Hit, Passage
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import fold, grams, has_han, term_ids
+from flywheel.search.vectors import TermVectors, VectorWriter
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # Lance's own log speaks of folders that it creates; a user has no use for it.
 os.environ.setdefault("LANCE_LOG", "error")
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Part of an index's content hash: raise it when the same passages would be indexed otherwise."""
 
 BATCH = 2_000
@@ -55,6 +56,12 @@ class Reader:
     widened: tuple[str, ...] = ()
     """Documents that this reader may read although the index was built before that."""
 
+    def sees(self, passage: Passage) -> bool:
+        """Whether this reader may see a passage; the same as `condition` says."""
+        if passage.document in self.hidden:
+            return False
+        return passage.document in self.widened or not set(self.access).isdisjoint(passage.access)
+
     def condition(self) -> str:
         """The filter as SQL."""
         readable = f"array_has_any(access, [{_quoted(self.access)}])"
@@ -83,11 +90,12 @@ def build_index(
         The passages' term frequencies, as saved beside the table.
     """
     import lancedb
-    from lancedb.index import FTS
+    from lancedb.index import FTS, BTree
 
     frequencies = Frequencies.empty()
     schema = _schema(embedder.dimensions if embedder else None)
-    batches = _record_batches(passages, schema, embedder, frequencies)
+    vectors = VectorWriter()
+    batches = _record_batches(passages, schema, embedder, frequencies, vectors)
     table = lancedb.connect(folder).create_table(TABLE, data=batches, schema=schema)
     table.create_index("body", config=FTS(base_tokenizer="icu", remove_stop_words=True))
     table.create_index(
@@ -97,7 +105,9 @@ def build_index(
         from lancedb.index import HnswSq
 
         table.create_index("vector", config=HnswSq(distance_type="dot"))
+    table.create_index("id", config=BTree())
     frequencies.save(folder)
+    vectors.save(folder)
     return frequencies
 
 
@@ -128,6 +138,7 @@ def _record_batches(
     schema: pa.Schema,
     embedder: Embedder | None,
     frequencies: Frequencies,
+    vectors: VectorWriter,
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
@@ -135,10 +146,12 @@ def _record_batches(
     while batch := list(islice(stream, BATCH)):
         rows = [_row(passage) for passage in batch]
         for row in rows:
-            frequencies.add(term_ids(row["body"]))
+            terms = term_ids(row["body"])
+            frequencies.add(terms)
+            vectors.add(row["id"], terms)
         if embedder:
-            vectors = embedder.embed([row["body"] for row in rows], "passage")
-            for row, vector in zip(rows, vectors, strict=True):
+            embedded = embedder.embed([row["body"] for row in rows], "passage")
+            for row, vector in zip(rows, embedded, strict=True):
                 row["vector"] = vector
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
@@ -172,6 +185,7 @@ class PassageIndex:
         self._table = lancedb.connect(folder).open_table(TABLE)
         self._embedder = embedder if embedder and "vector" in self._table.schema.names else None
         self.frequencies = Frequencies.load(folder)
+        self.vectors = TermVectors(folder, self.frequencies)
 
     def search(self, question: str, reader: Reader, limit: int = 100) -> list[Hit]:
         """The passages that match, with a score for each field, in no particular order.
@@ -205,6 +219,15 @@ class PassageIndex:
             builder.select([*_COLUMNS, "_distance"]).limit(limit).to_arrow().to_pylist()
         )
         return rows
+
+    def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        """The passages of these ids, whoever may see them, ordered by id."""
+        found: list[Passage] = []
+        for start in range(0, len(ids), BATCH):
+            condition = f"id IN ({_quoted(ids[start : start + BATCH])})"
+            builder = self._table.search().where(condition).select(_COLUMNS).limit(BATCH)
+            found.extend(map(_passage, builder.to_arrow().to_pylist()))
+        return sorted(found, key=lambda each: each.id)
 
     def passages(self) -> Iterator[Passage]:
         """Every passage, in batches from the disk."""

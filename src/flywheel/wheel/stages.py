@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from flywheel.answer.assistant import Assistant
 from flywheel.answer.decide import Calibration
 from flywheel.build import questions
+from flywheel.build import ranker as ranker_fitting
 from flywheel.build import thresholds as threshold_fitting
 from flywheel.build.thresholds import Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
+from flywheel.learn.groups import group
 from flywheel.records import ExamQuestion, from_json, to_json
 from flywheel.search import index as search_index
-from flywheel.search.index import PassageIndex, build_index
-from flywheel.store import documents
+from flywheel.search.index import PassageIndex, Reader, build_index
+from flywheel.search.learned import LearnedQuestion
+from flywheel.store import corrections, documents
 from flywheel.wheel.workspace import Workspace
 
 NUM_TRAINING_QUESTIONS = 300
@@ -28,6 +33,21 @@ Progress = Callable[[str, int, int], None]
 """A stage's name, how many of its items are done, and how many there are."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learnable:
+    """What a version may learn from."""
+
+    questions: tuple[LearnedQuestion, ...]
+    num_examined: int
+    """Left out, since the exam asks nearly the same."""
+
+    @property
+    def digest(self) -> str:
+        """A hash of the questions and where they lead, whatever the index."""
+        lines = [to_json(each) for each in self.questions]
+        return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def index(workspace: Workspace, progress: Progress) -> str:
@@ -49,22 +69,71 @@ def index(workspace: Workspace, progress: Progress) -> str:
     return key
 
 
-def thresholds(workspace: Workspace, index_key: str, progress: Progress) -> Calibration:
+def opened(workspace: Workspace, index_key: str) -> PassageIndex:
+    """An index by its artifact's key."""
+    place = workspace.artifacts.find("index", index_key)
+    assert place is not None, "the stage before has built it"
+    return PassageIndex(place, workspace.embedder)
+
+
+def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
+    """The corrections to learn from: verified, undisputed, and no copies of exam questions."""
+    with workspace.database.read() as conn:
+        every = [each for each in corrections.in_force(conn) if each.verified]
+    undisputed = [each for each in every if not each.disputed and each.passages]
+    groups = group([each.question for each in undisputed], [question.question for question in exam])
+    learned = tuple(
+        LearnedQuestion(
+            question=each.question, passages=each.passages, group=str(number), access=each.access
+        )
+        for each, number in zip(undisputed, groups.training, strict=True)
+        if number not in groups.overlapping
+    )
+    return Learnable(questions=learned, num_examined=len(undisputed) - len(learned))
+
+
+def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
+    """The order learned from corrections. Returns the artifact's key; empty with too few."""
+    if len(learnable.questions) < ranker_fitting.FEWEST:
+        return ""
+    inputs = {"index": index_key, "learned": learnable.digest}
+    key = workspace.artifacts.key("ranker", ranker_fitting.CODE_VERSION, inputs)
+
+    def make(folder: Path) -> None:
+        index = opened(workspace, index_key)
+        assistant = Assistant(index)
+        everyone = Reader(access=tuple(sorted(index.labels())))
+        fitted = ranker_fitting.fit(
+            learnable.questions,
+            index,
+            lambda question: assistant.search(question, everyone),
+            progress=lambda done, of: progress("ranker", done, of),
+        )
+        if fitted:
+            fitted.save(folder)
+
+    folder = workspace.artifacts.build("ranker", key, make)
+    return key if (folder / "trees.npz").exists() else ""
+
+
+def thresholds(
+    workspace: Workspace, index_key: str, ranker_key: str, progress: Progress
+) -> Calibration:
     """When to answer, fitted on questions made from the passages; never on the exam."""
     settings = workspace.settings
     inputs = {
         "index": index_key,
+        "ranker": ranker_key,
         "quote": settings.quote.model_dump(mode="json"),
         "count": NUM_TRAINING_QUESTIONS,
     }
     key = workspace.artifacts.key("thresholds", threshold_fitting.CODE_VERSION, inputs)
 
     def make(folder: Path) -> None:
-        place = workspace.artifacts.find("index", index_key)
-        assert place is not None
-        opened = PassageIndex(place, workspace.embedder)
-        training = training_questions(opened)
-        assistant = Assistant(opened, quoting=settings.quote)
+        index = opened(workspace, index_key)
+        training = training_questions(index)
+        ranked = workspace.ranker(ranker_key, index)
+        assistant = Assistant(index, quoting=settings.quote, ranker=ranked)
         asked = _counted(training, len(training), "thresholds", progress)
         outcomes = [each for question in asked if (each := _outcome(assistant, question))]
         fitted = to_json(threshold_fitting.fit(outcomes))
@@ -76,18 +145,18 @@ def thresholds(workspace: Workspace, index_key: str, progress: Progress) -> Cali
     )
 
 
-def training_questions(opened: PassageIndex) -> list[ExamQuestion]:
+def training_questions(index: PassageIndex) -> list[ExamQuestion]:
     """Synthetic questions to fit on; an exam never holds one of them."""
-    return make_questions(opened, NUM_TRAINING_QUESTIONS, TRAINING_SEED)
+    return make_questions(index, NUM_TRAINING_QUESTIONS, TRAINING_SEED)
 
 
-def make_questions(opened: PassageIndex, count: int, seed: int) -> list[ExamQuestion]:
+def make_questions(index: PassageIndex, count: int, seed: int) -> list[ExamQuestion]:
     """Questions made from an index's passages, a part of them not answered by any."""
     num_unanswerable = int(count * UNANSWERABLE_SHARE)
-    answerable = questions.make_questions(opened.passages(), count - num_unanswerable, seed)
+    answerable = questions.make_questions(index.passages(), count - num_unanswerable, seed)
     return [
         *answerable,
-        *questions.make_unanswerable(opened.passages(), num_unanswerable, seed),
+        *questions.make_unanswerable(index.passages(), num_unanswerable, seed),
     ]
 
 

@@ -1,6 +1,6 @@
 """THE PLOT: one revolution of the wheel.
 
-    build what is staged → evaluate it → let the gate decide → the champion serves
+    build what is staged and corrected → evaluate it → let the gate decide → the champion serves
 
 Every stage's output is an artifact under the hash of all that it depends on, and the version is
 written last, in one transaction with the champion. Killed anywhere, the next turn takes up the
@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +24,8 @@ from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import ExamQuestion, Score, to_json
 from flywheel.store import versions
 from flywheel.store.versions import Version
-from flywheel.wheel import examination, gate, ingest, stages
-from flywheel.wheel.stages import Progress
+from flywheel.wheel import examination, feedback, gate, ingest, stages
+from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.workspace import Workspace
 
 
@@ -44,7 +44,7 @@ class Turned:
 
 
 def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
-    """Builds a challenger from what is staged, examines it, and lets the gate decide.
+    """Builds a challenger from what is staged and corrected, examines it, and lets the gate decide.
 
     Raises:
         WorkspaceError: nothing is staged.
@@ -53,17 +53,21 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
     started = time.perf_counter()
     with workspace.exclusive():
         ingest.resolve(workspace)
+        feedback.recheck(workspace)
         champion, latest = _standing(workspace)
-        bundle = build(workspace, progress)
+        index = stages.index(workspace, progress)
+        exam = examination.questions(workspace, stages.opened(workspace, index))
+        learnable = stages.learnable(workspace, exam)
+        bundle = build(workspace, index, learnable, progress)
         if champion and champion.bundle_hash == _hash(bundle):
             return _nothing_new(champion, champion, time.perf_counter() - started)
         challenger = workspace.assemble(bundle, number=0)
-        exam = examination.questions(workspace, challenger.index)
         known = latest and latest.bundle_hash == _hash(bundle)
         if latest and known and examination.was_latest(workspace, exam):
             return _nothing_new(latest, champion, time.perf_counter() - started)
         sitting = evaluate(exam, challenger, workspace, progress)
         decision = decide(workspace, champion, bundle, exam, sitting, progress)
+        decision = _with_learned(decision, learnable, bundle)
         version = keep(workspace, champion, bundle, exam, sitting, decision)
     serving = version.number if decision.promote or champion is None else champion.number
     return Turned(
@@ -77,13 +81,17 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
     )
 
 
-def build(workspace: Workspace, progress: Progress) -> dict[str, Any]:
+def build(
+    workspace: Workspace, index: str, learnable: Learnable, progress: Progress
+) -> dict[str, Any]:
     """STEP 2: the challenger's bundle, which names all that answers."""
     settings = workspace.settings
-    index = stages.index(workspace, progress)
-    calibration = stages.thresholds(workspace, index, progress)
+    ranker = stages.ranker(workspace, index, learnable, progress)
+    calibration = stages.thresholds(workspace, index, ranker, progress)
     return {
         "index": index,
+        "ranker": ranker,
+        "learned": learnable.digest if ranker else "",
         "embedding": settings.search.embedding,
         "calibration": to_json(calibration),
         "quote": settings.quote.model_dump(mode="json"),
@@ -181,12 +189,26 @@ def _nothing_new(earlier: Version, champion: Version | None, seconds: float) -> 
     )
 
 
+def _with_learned(
+    decision: gate.Decision, learnable: Learnable, bundle: dict[str, Any]
+) -> gate.Decision:
+    """The decision, saying what the version learned from."""
+    notes = []
+    if bundle["ranker"]:
+        notes.append(f"its order is learned from {len(learnable.questions)} corrected questions")
+    if learnable.num_examined:
+        notes.append(
+            f"{learnable.num_examined} corrections left out, since the exam asks nearly the same"
+        )
+    return replace(decision, reasons=(*decision.reasons, *notes))
+
+
 def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> bool:
     """Whether the documents are all that two bundles differ in.
 
-    The thresholds follow from the documents, as long as nothing else is learned.
+    The ranker and the thresholds are fitted anew where the documents change.
     """
-    follows = {"index": "", "calibration": ""}
+    follows = {"index": "", "calibration": "", "ranker": ""}
     return {**champion, **follows} == {**challenger, **follows}
 
 

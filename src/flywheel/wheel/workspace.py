@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import make_url
 
+from flywheel.answer.corrected import corrected
 from flywheel.answer.decide import Calibration
 from flywheel.artifacts import Artifacts
 from flywheel.collect import privacy
@@ -26,11 +28,13 @@ from flywheel.store import documents, interactions, versions
 from flywheel.store.database import Database
 from flywheel.store.versions import Version
 from flywheel.wheel import settings as settings_file
+from flywheel.wheel.corrections import LiveCorrections
 from flywheel.wheel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flywheel.answer.assistant import Assistant
     from flywheel.search.embed import Embedder
+    from flywheel.search.learned import LearnedRanker
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
 
@@ -53,6 +57,7 @@ class Workspace:
         self.root, self.settings, self.database = root, settings, database
         self.artifacts = Artifacts(root / "artifacts")
         self._assistants: dict[int, Assistant] = {}
+        self._corrections: dict[int, LiveCorrections] = {}
         self._embedders: dict[str, Embedder] = {}
 
     @classmethod
@@ -176,13 +181,33 @@ class Workspace:
                 f"The index of version {number} is missing from {self.artifacts.root}. "
                 "`flywheel turn` builds it again."
             )
+        index = PassageIndex(folder, self._embedder(bundle["embedding"]))
         return Assistant(
-            PassageIndex(folder, self._embedder(bundle["embedding"])),
+            index,
             from_json(Calibration, bundle["calibration"]),
             QuoteSettings.model_validate(bundle["quote"]),
             DecideSettings.model_validate(bundle["decide"]),
             number,
+            self.ranker(bundle.get("ranker", ""), index),
         )
+
+    def ranker(self, key: str, index: PassageIndex) -> LearnedRanker | None:
+        """A learned ranker by its artifact's key; None where a version has none.
+
+        Raises:
+            WorkspaceError: it is missing from the artifacts.
+        """
+        if not key:
+            return None
+        from flywheel.search.learned import LearnedRanker
+
+        folder = self.artifacts.find("ranker", key)
+        if folder is None:
+            raise WorkspaceError(
+                f"A learned ranker is missing from {self.artifacts.root}. "
+                "`flywheel turn` builds it again."
+            )
+        return LearnedRanker.load(folder, index)
 
     def champion(self) -> Version:
         """The version that serves.
@@ -211,12 +236,12 @@ class Workspace:
         )
 
     def ask(self, question: str, user: str = "owner", labels: Sequence[str] | None = None) -> Asked:
-        """Answers a question with the champion, and keeps the interaction.
+        """Answers a question, by a correction or else by the champion; keeps the interaction.
 
         Personal data in what is kept are masked; the answer itself is not touched.
         """
         version = self.champion()
-        answer = self.assistant(version).ask(question, self.reader(labels))
+        answer = self._answer(version, question, user, self.reader(labels))
         masked = privacy.mask(question, privacy.find(question))
         interaction = Interaction(
             id=uuid.uuid4().hex,
@@ -228,6 +253,20 @@ class Workspace:
         )
         self.database.write(lambda conn: interactions.put(conn, interaction))
         return Asked(answer=answer, interaction=interaction.id)
+
+    def _answer(self, version: Version, question: str, user: str, reader: Reader) -> Answer:
+        assistant = self.assistant(version)
+        if version.number not in self._corrections:
+            self._corrections[version.number] = LiveCorrections(
+                self.database, assistant.index.frequencies
+            )
+        started = time.perf_counter()
+        match = self._corrections[version.number].match(question, user, reader)
+        given = match and corrected(question, match, assistant.index, reader)
+        if not given:
+            return assistant.ask(question, reader)
+        total = 1000 * (time.perf_counter() - started)
+        return replace(given, version=version.number, timings_ms={"total": total})
 
     def close(self) -> None:
         """Closes the database."""

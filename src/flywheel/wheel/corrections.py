@@ -1,0 +1,33 @@
+"""The corrections in force, matched against questions as soon as they are committed."""
+
+from __future__ import annotations
+
+from flywheel.search.corrections import CorrectionIndex, Match
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.index import Reader
+from flywheel.store import corrections
+from flywheel.store.database import Database
+
+
+class LiveCorrections:
+    """A workspace's corrections; each look takes in what changed since the last one."""
+
+    def __init__(self, database: Database, frequencies: Frequencies) -> None:
+        self._database = database
+        self._index = CorrectionIndex((), frequencies)
+        self._change = 0
+
+    def match(self, question: str, user: str, reader: Reader) -> Match | None:
+        """The correction that answers this user's question, if there is one."""
+        self._refresh()
+        return self._index.match(question, user, reader.access)
+
+    def _refresh(self) -> None:
+        with self._database.read() as conn:
+            entries = corrections.changed_since(conn, self._change)
+        for entry in entries:
+            if entry.withdrawn:
+                self._index.remove(entry.correction.id)
+            else:
+                self._index.add(entry.correction)
+            self._change = max(self._change, entry.change)

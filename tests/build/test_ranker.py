@@ -1,0 +1,31 @@
+"""The trees that serve are the trees that were fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from flywheel.build.ranker import as_arrays
+from flywheel.search.learned import Trees
+
+
+def test_arrays_score_as_the_library_does_and_survive_the_disk(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    features = random.normal(size=(800, 5))
+    labels = features[:, 0] * features[:, 1] + 0.3 * random.normal(size=800) > 0
+    model = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=7, random_state=1)
+    trees = as_arrays(model.fit(features, labels))
+    unseen = random.normal(size=(300, 5))
+    assert np.allclose(trees.score(unseen), model.decision_function(unseen))
+    trees.save(tmp_path / "trees.npz")
+    assert np.array_equal(Trees.load(tmp_path / "trees.npz").score(unseen), trees.score(unseen))
+
+
+def test_no_candidate_is_scored_as_none(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    model = HistGradientBoostingClassifier(max_iter=3, random_state=1)
+    features = random.normal(size=(100, 3))
+    trees = as_arrays(model.fit(features, features[:, 0] > 0))
+    assert trees.score(np.zeros((0, 3))).shape == (0,)

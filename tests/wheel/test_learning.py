@@ -1,0 +1,117 @@
+"""Corrections are served at once, and learned at the next turn, and the exam decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from flywheel.records import Feedback
+from flywheel.wheel import ingest
+from flywheel.wheel.feedback import accept
+from flywheel.wheel.turn import turn
+from flywheel.wheel.workspace import Workspace
+
+NUM_TOPICS = 80
+
+# What a machine part is called in the documents, and what its users call it: no word in common.
+SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu")
+
+
+def _name(number: int, offset: int) -> str:
+    """A word for each number; words of different offsets share nothing."""
+    first, second = divmod(number, 10)
+    return SYLLABLES[first] + SYLLABLES[second] + "xyzw"[offset] + SYLLABLES[(first + second) % 10]
+
+
+def _question(number: int, way: int) -> str:
+    forms = ("What is up with the {}?", "My {} does not work", "Who looks after a {}?")
+    return forms[way].format(_name(number, 1))
+
+
+def _evidence(number: int) -> str:
+    return f"The {_name(number, 0)} is inspected by the workshop every {number + 10} days."
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    root = tmp_path_factory.mktemp("learning")
+    folder = root / "documents"
+    folder.mkdir()
+    for number in range(NUM_TOPICS):
+        text = f"# Part {number}\n\n{_evidence(number)} Keep it dry and clean at all times.\n"
+        (folder / f"part-{number}.md").write_text(text)
+    with Workspace.init(root / "workspace") as workspace:
+        exam = [
+            {"id": str(number), "question": _question(number, 2), "evidence": [_evidence(number)]}
+            for number in range(NUM_TOPICS)
+        ]
+        lines = "".join(json.dumps(each) + "\n" for each in exam)
+        (workspace.root / "exam.jsonl").write_text(lines)
+        ingest.add(workspace, [str(folder)])
+        turn(workspace)
+        yield workspace
+
+
+def _corrections(user: str = "curator") -> list[Feedback]:
+    return [
+        Feedback(
+            id=f"{number}-{way}",
+            kind="edit",
+            user=user,
+            role="curator",
+            at=f"2026-01-01T00:00:{way:02}",
+            question=_question(number, way),
+            answer=f"Every {number + 10} days.",
+            evidence=(_evidence(number),),
+        )
+        for number in range(NUM_TOPICS)
+        for way in (0, 1)
+    ]
+
+
+def test_correction_is_served_to_the_next_asker_and_learned_at_the_next_turn(
+    learned: Workspace,
+) -> None:
+    asked = _question(7, 0)
+    assert not learned.ask(asked).answer.verified
+
+    accept(learned, _corrections())
+
+    answer = learned.ask(asked, user="somebody else").answer
+    assert (answer.answer, answer.verified) == ("Every 17 days.", True)
+    citation = answer.citations[0]
+    assert citation.quote == _evidence(7)
+    cited = {each.id: each.text for each in answer.passages}[citation.passage]
+    assert cited[citation.start : citation.end] == citation.quote
+
+    turned = turn(learned)
+    assert turned.decision == "promoted", turned.reasons
+    assert "its order is learned from 160 corrected questions" in turned.reasons
+    # Another wording of what was asked, which no document knows and no correction answers.
+    found = learned.assistant(learned.champion()).ask(_question(7, 2)).passages
+    assert _evidence(7) in found[0].text
+
+    again = turn(learned)
+    assert again.sitting is None
+    assert again.version == turned.version
+
+
+def test_learned_version_answers_the_same_when_it_is_opened_again(learned: Workspace) -> None:
+    questions = [_question(number, 2) for number in range(0, NUM_TOPICS, 8)]
+    assistant = learned.assistant(learned.champion())
+    before = [[each.id for each in assistant.ask(question).passages] for question in questions]
+    with Workspace.open(learned.root) as opened:
+        assistant = opened.assistant(opened.champion())
+        after = [[each.id for each in assistant.ask(question).passages] for question in questions]
+    assert before == after
+
+
+def test_deleted_evidence_takes_its_correction_with_it(learned: Workspace) -> None:
+    folder = learned.root.parent / "documents"
+    (folder / "part-9.md").unlink()
+    ingest.add(learned, [str(folder)])
+    answer = learned.ask(_question(9, 0)).answer
+    assert not answer.verified
+    assert _evidence(9) not in answer.answer
