@@ -73,6 +73,7 @@ _MODALS_ALIKE = (
     {"@must", "@least"},
 )
 _FEW = 2
+"""Shared words of content up to which even a word that adds little tells questions apart."""
 _WEAK_DIRECTIONS = {"~up", "~down", "~out", "~出", "~进", "~上", "~下", "~到", "~from"}
 _QUANTITIES = ("@what", "@howmany", "@howlong", "@price", "")
 _MODALS = ("@must", "@may", "@should", "@whether")
@@ -87,7 +88,8 @@ class Wording:
     kind: str
     """What is asked for (`@where`), or empty where the wording does not tell."""
     modal: str
-    """`@must` or `@may` beside another kind: when I may is not when I must."""
+    """`@must` or `@may` beside another kind, since when I may is not when I must; `@most` or
+    `@least` where the question asks for a maximum or a minimum."""
     tokens: frozenset[str]
     names: frozenset[str]
     """Those of the tokens that name something: capitalised, single letters, with digits."""
