@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flywheel.search.terms import HAN_RUN, NUM_BUCKETS, fold, grams, has_han, term_ids
+from flywheel.search.terms import HAN_RUN, NUM_BUCKETS, fold, grams, has_han, stem, term_ids
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
 """Any code points at all: lone surrogates, NUL and what is not assigned included."""
@@ -120,3 +121,12 @@ def test_other_scripts_are_not_chinese(text: str) -> None:
 def test_rare_characters_are_found_like_common_ones() -> None:
     assert HAN_RUN.findall("\U00020bb7野家") == ["\U00020bb7野家"]
     assert "\U00020bb7" in grams("\U00020bb7野家").split()
+
+
+def test_threads_stem_as_one_would() -> None:
+    words = [f"{start}{end}" for start in ("charg", "lock", "windo") for end in ("ing", "ed", "s")]
+    stem_anew = stem.__wrapped__
+    alone = [stem_anew(word) for word in words]
+    with ThreadPoolExecutor(8) as pool:
+        rounds = pool.map(lambda _: [stem_anew(word) for word in words], range(300))
+        assert all(found == alone for found in rounds)

@@ -8,6 +8,7 @@ matching only: what is quoted is always the documents' own text.
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 import zlib
 from functools import cache, lru_cache
@@ -28,6 +29,8 @@ _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 NUM_BUCKETS = 1 << 21
 """Terms are counted by hash: 2 million buckets of 4 bytes bound the memory for any corpus."""
 
+_STEMMING = threading.Lock()
+
 
 class _Stemmer(Protocol):
     def stemWord(self, word: str) -> str: ...
@@ -44,7 +47,9 @@ def _english_stemmer() -> _Stemmer:
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """An English word without its endings; other words as they are."""
-    return _english_stemmer().stemWord(word)
+    # It keeps the word that it is at in itself, so two threads would cut each other's.
+    with _STEMMING:
+        return _english_stemmer().stemWord(word)
 
 
 @cache
