@@ -36,7 +36,11 @@ class VectorWriter:
         offsets = np.cumsum([0, *(len(each) for each in self._terms)], dtype=np.int64)
         np.save(folder / "terms.npy", np.concatenate([empty, *self._terms]), allow_pickle=False)
         np.save(folder / "offsets.npy", offsets, allow_pickle=False)
-        np.save(folder / "passages.npy", np.array(self._ids, dtype="S"), allow_pickle=False)
+        np.save(
+            folder / "passages.npy",
+            np.array([each.encode() for each in self._ids], dtype="S"),
+            allow_pickle=False,
+        )
 
 
 class TermVectors:
@@ -57,8 +61,8 @@ class TermVectors:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        ids = np.load(self._folder / "passages.npy").astype(str).tolist()
-        return {each: row for row, each in enumerate(ids)}
+        ids: list[bytes] = np.load(self._folder / "passages.npy").tolist()
+        return {each.decode(): row for row, each in enumerate(ids)}
 
     def of_passages(self, ids: Sequence[str]) -> csr_matrix:
         """One row for each passage; of zeros where the index does not hold it."""
