@@ -57,4 +57,5 @@ def print_answer(answer: Answer) -> None:
             path = show.one_line(paths[each.passage])
             span = f"characters {each.start}–{each.end} of the passage"
             click.echo(f"[{number}] {place} ({path}, {span})")
-    click.echo(f"confidence {answer.confidence:.2f}, version {answer.version}")
+    verified = "verified, " if answer.verified else ""
+    click.echo(f"{verified}confidence {answer.confidence:.2f}, version {answer.version}")
