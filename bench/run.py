@@ -25,6 +25,10 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["collect.py", *(["--full"] if full else ["--runs", "1"])]
     yield ["latency.py", "--sizes", "1000", "10000", *(["100000"] if full else [])]
     yield ["quality.py", *(["--full"] if full else [])]
+    yield ["corrections.py"]
+    yield ["learning.py", "--seeds", "5" if full else "1"]
+    if full:
+        yield ["kill.py"]
     if (DATA / "privacy").is_dir():
         yield ["privacy.py"]
     else:

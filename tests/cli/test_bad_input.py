@@ -127,7 +127,7 @@ def test_wrong_line_of_an_exam(flywheel: Run, ready: Path) -> None:
 
 
 def test_exam_that_is_not_there(flywheel: Run, ready: Path) -> None:
-    assert_told(flywheel("exam", "q.jsonl"), "q.jsonl cannot be read as an exam: No such file")
+    assert_told(flywheel("exam", "q.jsonl"), "q.jsonl cannot be read: No such file")
 
 
 def test_answers_that_cannot_be_written(flywheel: Run, ready: Path) -> None:

@@ -55,7 +55,7 @@ def test_bom_blank_lines_and_windows_line_ends_are_tolerated(file: Path) -> None
     ("line", "problem"),
     [
         ('{"id": "b", "questoin": "?"}', 'unknown key "questoin"; did you mean "question"?'),
-        ('{"id": "b", "question": "?", "zzz": 1}', "known keys: id, question, answer"),
+        ('{"id": "b", "question": "?", "zzz": 1}', "known: id, question, answer"),
         ('{"id": "b"}', '"question" is missing'),
         ('{"id": "b", "question": "  "}', '"question" is empty'),
         ('{"id": "a", "question": "?"}', 'id "a" is taken by line 1'),

@@ -6,19 +6,19 @@ questions are near-duplicates is decided elsewhere; this takes the groups as giv
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from flywheel.errors import FileFormatError, SourceError
 from flywheel.evaluate import metrics, text
 from flywheel.evaluate.metrics import Row
+from flywheel.lines import read_lines
 from flywheel.records import Answer, ExamQuestion, Score, to_json
 
 Split: TypeAlias = Literal["en", "zh", "cross-lingual"]
@@ -75,8 +75,11 @@ def read_exam(path: Path | str) -> list[ExamQuestion]:
     """
     questions: list[ExamQuestion] = []
     lines: dict[str, int] = {}
-    for number, line in _lines(Path(path)):
-        question = _read_line(path, number, line)
+    for number, line in read_lines(path, ExamLine):
+        question = line.to_question()
+        for place, piece in enumerate(question.evidence, start=1):
+            if not text.normalise(piece):
+                raise FileFormatError(path, number, f'"evidence" {place} holds no words')
         if question.id in lines:
             problem = f'id "{question.id}" is taken by line {lines[question.id]}'
             raise FileFormatError(path, number, problem)
@@ -141,62 +144,6 @@ def write_answers(path: Path | str, sitting: Sitting) -> None:
         for row in sitting.rows:
             file.write(json.dumps(_answer_line(row), ensure_ascii=False) + "\n")
     part.replace(path)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every line that is not blank, with its number from 1."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read as an exam: {error.strerror}.") from error
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        if line.strip():
-            yield number, line
-
-
-def _read_line(path: Path | str, number: int, line: bytes) -> ExamQuestion:
-    try:
-        data = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys)
-        question = ExamLine.model_validate(data).to_question()
-    except UnicodeDecodeError:
-        raise FileFormatError(path, number, "not UTF-8; save the file as UTF-8") from None
-    except ValidationError as error:
-        raise FileFormatError(path, number, _problem(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(path, number, f"not a JSON object: {error}") from None
-    for place, piece in enumerate(question.evidence, start=1):
-        if not text.normalise(piece):
-            raise FileFormatError(path, number, f'"evidence" {place} holds no words')
-    return question
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        raise ValueError("a key stands twice")
-    return data
-
-
-def _problem(error: ValidationError) -> str:
-    """What is wrong, in the words of the file; a misspelt key before the key it stands for."""
-    problems = error.errors(include_url=False)
-    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    key = str(first["loc"][0]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        return f'unknown key "{key}"; {_nearest(key)}'
-    if first["type"] == "missing":
-        return f'"{key}" is missing'
-    if first["type"] == "string_pattern_mismatch":
-        return f'"{key}" is empty'
-    if not key:
-        return "not a JSON object; an exam has one JSON object a line"
-    return f'"{key}": {first["msg"][0].lower()}{first["msg"][1:]}'
-
-
-def _nearest(key: str) -> str:
-    known = list(ExamLine.model_fields)
-    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else f"known keys: {', '.join(known)}"
 
 
 def _parts(rows: Sequence[Row]) -> dict[str, list[Row]]:
