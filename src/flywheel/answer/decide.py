@@ -21,7 +21,7 @@ from flywheel.search.rank import name_terms
 from flywheel.search.terms import term_ids
 
 NUM_READINGS = 3
-ASKING_WORTH = 0.5
+ASKING_WORTH = 0.6
 """Of a right answer, where it takes one more step to it."""
 ASKING_COST = 0.2
 """Of the step, in right answers."""
