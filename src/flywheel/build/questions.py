@@ -136,7 +136,7 @@ def _spread(passages: list[Passage], seed: int) -> list[Passage]:
 
 
 def _draw(passage: Passage, seed: int) -> int:
-    """By what the passage says, not by its id: that names the folder, wherever it happens to lie."""
+    """By what the passage says, not by its id, which names the folder wherever it lies."""
     words = "\0".join((str(seed), passage.title, *passage.headings, passage.text))
     digest = hashlib.blake2b(words.encode(errors="backslashreplace"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
