@@ -260,7 +260,7 @@ def _pool(num_processes: int) -> Iterator[ProcessPoolExecutor]:
     )
     with lifeline, held:
         try:
-            _start(pool)
+            _start(pool, num_processes)
             yield pool
         except BaseException:
             held.close()
@@ -269,11 +269,12 @@ def _pool(num_processes: int) -> Iterator[ProcessPoolExecutor]:
             pool.shutdown(cancel_futures=True)
 
 
-def _start(pool: ProcessPoolExecutor) -> None:
+def _start(pool: ProcessPoolExecutor, num_processes: int) -> None:
     """Starts the processes, deaf to Ctrl-C: it is for whoever waits for them to end them."""
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        pool.submit(int)  # the first task starts them all
+        for _ in range(num_processes):  # each task starts one, as long as none is idle yet
+            pool.submit(int)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
