@@ -9,6 +9,7 @@ import logging
 import unicodedata
 import warnings
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -537,6 +538,7 @@ def test_broken_markup_ends_in_text_or_a_reason(suffix: str, pieces: list[str]) 
     ends_well(f"a.{suffix}", "".join(pieces).encode("utf-8", "surrogatepass"))
 
 
+@cache  # the files carry the time: made anew they would not be the same
 def sound_files() -> dict[str, bytes]:
     pdf = Pdf()
     pdf.line(60, 700, "Words on a page.")
