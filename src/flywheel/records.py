@@ -176,6 +176,42 @@ class Correction:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One supervised training item: a question, and what is known to answer it."""
+
+    id: str
+    """Of the feedback that taught it, so that a version leads back to what it learned from."""
+    question: str
+    answer: str = ""
+    """The ideal answer, where an edit gave one."""
+    passages: tuple[str, ...] = ()
+    """The ids of the passages that hold the evidence."""
+    rejected: tuple[str, ...] = ()
+    """The ids of passages that were shown and found wrong."""
+    weight: float = 1.0
+    """How much it counts beside a curator's word, within (0, 1]."""
+    group: str = ""
+    """Questions that ask nearly the same share it; none learns from its own group's feedback."""
+    user: str = ""
+    access: tuple[str, ...] = (PUBLIC,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preference:
+    """One pair of answers to a question, of which a user preferred the first."""
+
+    id: str
+    """Of the feedback that it stands in."""
+    question: str
+    chosen: str
+    rejected: str
+    weight: float = 1.0
+    group: str = ""
+    user: str = ""
+    access: tuple[str, ...] = (PUBLIC,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExamQuestion:
     """One held-out question. `evidence` is verbatim text of the sources."""
 

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flywheel.records import Hit
+from flywheel.records import Example, Hit
 from flywheel.search.index import PassageIndex, Reader
-from flywheel.search.learned import LearnedQuestion, LearnedRanker, QuestionField, Trees
+from flywheel.search.learned import LearnedRanker, QuestionField, Trees
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 FEWEST = 50
 """Fewer questions than this teach less than the search's own order knows."""
 
 
 def fit(
-    questions: Sequence[LearnedQuestion],
+    questions: Sequence[Example],
     index: PassageIndex,
     search: Callable[[str], list[Hit]],
     seed: int = 1,

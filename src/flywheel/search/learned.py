@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flywheel.records import Hit, Passage, from_json, to_json
+from flywheel.records import Example, Hit, Passage, from_json, to_json
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.rank import name_terms
@@ -54,18 +54,6 @@ FEATURES = (
     "coverage",
     "named",
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LearnedQuestion:
-    """A question whose evidence is known from feedback."""
-
-    question: str
-    passages: tuple[str, ...]
-    """Ids of the passages that hold the evidence."""
-    group: str
-    """Questions of one group never see each other's feedback while fitting."""
-    access: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +106,7 @@ class Trees:
 class QuestionField:
     """The learned questions, ready to be compared with a new one."""
 
-    def __init__(self, questions: Sequence[LearnedQuestion], index: PassageIndex) -> None:
+    def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
         self.questions = tuple(questions)
         self._index = index
         asked = [term_ids(each.question) for each in questions]
@@ -346,12 +334,14 @@ class LearnedRanker:
         """The questions as JSON lines, the trees as arrays."""
         with (folder / "questions.jsonl").open("w", encoding="utf-8") as file:
             for each in self._field.questions:
-                file.write(json.dumps(to_json(each), ensure_ascii=False) + "\n")
+                # What orders passages needs neither the answer nor who gave it.
+                kept = replace(each, answer="", user="")
+                file.write(json.dumps(to_json(kept), ensure_ascii=False) + "\n")
         self._trees.save(folder / "trees.npz")
 
     @classmethod
     def load(cls, folder: Path, index: PassageIndex) -> LearnedRanker:
         """What `save` wrote, for the index that it was fitted on."""
         lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-        questions = [from_json(LearnedQuestion, json.loads(line)) for line in lines]
+        questions = [from_json(Example, json.loads(line)) for line in lines]
         return cls(QuestionField(questions, index), Trees.load(folder / "trees.npz"))

@@ -18,10 +18,9 @@ from flywheel.build.thresholds import Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
 from flywheel.learn.groups import group
-from flywheel.records import ExamQuestion, from_json, to_json
+from flywheel.records import Example, ExamQuestion, from_json, to_json
 from flywheel.search import index as search_index
 from flywheel.search.index import PassageIndex, Reader, build_index
-from flywheel.search.learned import LearnedQuestion
 from flywheel.store import corrections, documents
 from flywheel.wheel.workspace import Workspace
 
@@ -39,14 +38,14 @@ T = TypeVar("T")
 class Learnable:
     """What a version may learn from."""
 
-    questions: tuple[LearnedQuestion, ...]
+    examples: tuple[Example, ...]
     num_examined: int
     """Left out, since the exam asks nearly the same."""
 
     @property
     def digest(self) -> str:
-        """A hash of the questions and where they lead, whatever the index."""
-        lines = [to_json(each) for each in self.questions]
+        """A hash of the examples, whatever the index."""
+        lines = [to_json(each) for each in self.examples]
         return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -83,18 +82,24 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
     undisputed = [each for each in every if not each.disputed and each.passages]
     groups = group([each.question for each in undisputed], [question.question for question in exam])
     learned = tuple(
-        LearnedQuestion(
-            question=each.question, passages=each.passages, group=str(number), access=each.access
+        Example(
+            id=each.id,
+            question=each.question,
+            answer=each.answer,
+            passages=each.passages,
+            group=str(number),
+            user=each.user,
+            access=each.access,
         )
         for each, number in zip(undisputed, groups.training, strict=True)
         if number not in groups.overlapping
     )
-    return Learnable(questions=learned, num_examined=len(undisputed) - len(learned))
+    return Learnable(examples=learned, num_examined=len(undisputed) - len(learned))
 
 
 def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
     """The order learned from corrections. Returns the artifact's key; empty with too few."""
-    if len(learnable.questions) < ranker_fitting.FEWEST:
+    if len(learnable.examples) < ranker_fitting.FEWEST:
         return ""
     inputs = {"index": index_key, "learned": learnable.digest}
     key = workspace.artifacts.key("ranker", ranker_fitting.CODE_VERSION, inputs)
@@ -104,7 +109,7 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
         assistant = Assistant(index)
         everyone = Reader(access=tuple(sorted(index.labels())))
         fitted = ranker_fitting.fit(
-            learnable.questions,
+            learnable.examples,
             index,
             lambda question: assistant.search(question, everyone),
             progress=lambda done, of: progress("ranker", done, of),

@@ -195,7 +195,7 @@ def _with_learned(
     """The decision, saying what the version learned from."""
     notes = []
     if bundle["ranker"]:
-        notes.append(f"its order is learned from {len(learnable.questions)} corrected questions")
+        notes.append(f"its order is learned from {len(learnable.examples)} corrected questions")
     if learnable.num_examined:
         notes.append(
             f"{learnable.num_examined} corrections left out, since the exam asks nearly the same"
