@@ -1,10 +1,11 @@
-"""The whole path of a question: search → rank → quote → decide."""
+"""The whole path of a question: search → rank → quote → decide; by what was learned, if any was."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
+from flywheel.answer.choice import LearnedChoice
 from flywheel.answer.decide import (
     BUILT_IN,
     Calibration,
@@ -18,6 +19,7 @@ from flywheel.answer.quote import Draft, QuoteSettings, draft
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker
+from flywheel.search.question_field import Neighbours
 from flywheel.search.rank import rank
 from flywheel.search.terms import has_han
 
@@ -46,6 +48,7 @@ class Assistant:
         deciding: DecideSettings | None = None,
         version: int = 0,
         ranker: LearnedRanker | None = None,
+        choice: LearnedChoice | None = None,
     ) -> None:
         self.index = index
         self.calibration = calibration
@@ -53,6 +56,7 @@ class Assistant:
         self.deciding = deciding or DecideSettings()
         self.version = version
         self.ranker = ranker
+        self.choice = choice
 
     def ask(self, question: str, reader: Reader | None = None) -> Answer:
         """The cited answer to a question, of what this reader may see."""
@@ -61,10 +65,12 @@ class Assistant:
     def observe(self, question: str, reader: Reader | None = None) -> Observation:
         """Answers, and shows what confidence is estimated from: what it is fitted on."""
         started = time.perf_counter()
-        hits = self.search(question, reader or Reader())
+        reader = reader or Reader()
+        near = self.ranker.around(question, reader) if self.ranker else None
+        hits = self.search(question, reader, near)
         searched = time.perf_counter()
         frequencies = self.index.frequencies
-        drafted = draft(question, hits, frequencies, self.quoting)
+        drafted = self._draft(question, hits, near)
         values = features(question, hits, frequencies) if hits else None
         decision = decide(hits, values, self.calibration, self.deciding)
         done = time.perf_counter()
@@ -87,10 +93,22 @@ class Assistant:
         texts = tuple(hit.passage.text for hit in readings(hits))
         return Observation(answer=answer, features=values, readings=texts)
 
-    def search(self, question: str, reader: Reader) -> list[Hit]:
-        """What the question finds, best first."""
+    def search(
+        self, question: str, reader: Reader, near: Neighbours | None = None
+    ) -> list[Hit]:
+        """What the question finds, best first.
+
+        Args:
+            near: what the version learned that is close to the question; None leaves it out.
+        """
         hits = rank(question, self.index.search(question, reader), self.index.frequencies)
-        return self.ranker.rank(question, hits, reader) if self.ranker else hits
+        return self.ranker.rank(near, hits, reader) if self.ranker and near else hits
+
+    def _draft(self, question: str, hits: list[Hit], near: Neighbours | None) -> Draft:
+        if self.ranker is None or self.choice is None or near is None:
+            return draft(question, hits, self.index.frequencies, self.quoting)
+        ids = [self.ranker.questions[place].id for place in near.places.tolist()]
+        return self.choice.draft(near, ids, hits)
 
 
 def _wording(question: str, drafted: Draft, decision: Decision, hits: list[Hit]) -> str:

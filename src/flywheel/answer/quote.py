@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,24 +73,126 @@ class Draft:
     citations: tuple[Citation, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quotes:
+    """What an answer may quote of one passage."""
+
+    passage: Passage
+    spans: tuple[Span, ...]
+    words: float
+    """Length, as `num_words` counts it."""
+    share: float
+    """Of the passage's length."""
+    terms: TermIds
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """The spans as citations."""
+        return tuple(_cite(self.passage, span) for span in self.spans)
+
+
+class Quoter:
+    """Quotes passages for one question."""
+
+    def __init__(self, question: str, frequencies: Frequencies, settings: QuoteSettings) -> None:
+        self.terms: TermIds = term_ids(question)
+        self.idf = frequencies.idf
+        self._weights: npt.NDArray[np.float64] = frequencies.idf(self.terms)
+        self._settings = settings
+
+    def quote(self, passage: Passage, max_words: float | None = None) -> Quotes:
+        """The whole passage, or its best run of sentences within a length."""
+        limit = max_words if max_words is not None else self._settings.max_words
+        return _quotes(passage, self.choose(passage, limit))
+
+    def begin(self, passage: Passage, max_words: float) -> Quotes:
+        """The passage's first sentences: as many as a length holds, and one at least."""
+        spans = _quotable(passage)
+        total, last = 0.0, 0
+        for place, span in enumerate(spans):
+            total += num_words(passage.text[span.start : span.end])
+            if total > max_words and place:
+                break
+            last = place
+        return _quotes(passage, [Span(spans[0].start, spans[last].end)] if spans else [])
+
+    def choose(self, passage: Passage, max_words: float) -> list[Span]:
+        """The spans to quote: the whole passage, or its best run of sentences."""
+        spans = _quotable(passage)
+        if not spans:
+            return []
+        if num_words(passage.text) <= max_words:
+            return [Span(spans[0].start, spans[-1].end)]
+        first, last = self._best_run(passage.text, spans, max_words)
+        run = Span(spans[first].start, spans[last].end)
+        header = _table_header(passage.text, spans, first)
+        return [header, run] if header else [run]
+
+    def coverage(self, terms: TermIds) -> float:
+        """The share of the question's weight that these terms hold."""
+        held = np.isin(self.terms, terms, assume_unique=True)
+        return float(self._weights[held].sum()) / (float(self._weights.sum()) or 1.0)
+
+    def _best_run(self, text: str, spans: list[Span], max_words: float) -> tuple[int, int]:
+        """The run of sentences within the budget that covers most of the question.
+
+        Of equals the earlier and longer one, since a section says first what it is about.
+        """
+        pieces = [text[span.start : span.end] for span in spans]
+        covered = [np.isin(self.terms, _terms(each), assume_unique=True) for each in pieces]
+        lengths = [num_words(each) for each in pieces]
+        best, best_gain = (0, 0), -1.0
+        for first in range(len(spans)):
+            total, seen = 0.0, np.zeros(len(self.terms), dtype=bool)
+            for last in range(first, len(spans)):
+                total += lengths[last]
+                if total > max_words and last > first:
+                    break
+                seen |= covered[last]
+                gain = float(self._weights[seen].sum()) + 1e-3 * total / max_words
+                if gain > best_gain:
+                    best, best_gain = (first, last), gain
+        return best
+
+
 def draft(
     question: str, hits: Sequence[Hit], frequencies: Frequencies, settings: QuoteSettings
 ) -> Draft:
     """Quotes what answers the question from the best hits; empty where there is none."""
-    if not hits:
-        return Draft(text="", citations=())
-    weights = _Weights(question, frequencies)
+    quoter = Quoter(question, frequencies, settings)
     citations: list[Citation] = []
     length = 0.0
     for hit in hits[:2]:
-        spans = choose(hit.passage, weights, settings.max_words)
-        words = sum(num_words(hit.passage.text[span.start : span.end]) for span in spans)
+        quotes = quoter.quote(hit.passage)
         is_as_good = hit.score >= NEARLY_AS_GOOD * hits[0].score
-        if citations and not (is_as_good and length + words <= settings.short_words):
+        if citations and not (is_as_good and length + quotes.words <= settings.short_words):
             break
-        citations.extend(_cite(hit.passage, span) for span in spans)
-        length += words
+        citations.extend(quotes.citations)
+        length += quotes.words
     return Draft(text=compose(citations), citations=tuple(citations))
+
+
+def _quotes(passage: Passage, spans: Sequence[Span]) -> Quotes:
+    pieces = [passage.text[span.start : span.end] for span in spans]
+    words = sum(map(num_words, pieces))
+    return Quotes(
+        passage=passage,
+        spans=tuple(spans),
+        words=words,
+        share=words / max(num_words(passage.text), 1.0),
+        terms=_terms("\n".join(pieces)),
+    )
+
+
+def _quotable(passage: Passage) -> list[Span]:
+    """The passage's sentences, without an article's number at the beginning."""
+    spans = sentences(passage.text)
+    return (_without_label(passage, spans) or spans) if spans else []
+
+
+@lru_cache(maxsize=20_000)
+def _terms(text: str) -> TermIds:
+    return term_ids(text)
 
 
 def num_words(text: str) -> float:
@@ -109,31 +212,6 @@ def sentences(text: str) -> list[Span]:
     return spans
 
 
-class _Weights:
-    """What each term of the question weighs."""
-
-    def __init__(self, question: str, frequencies: Frequencies) -> None:
-        self.terms: TermIds = term_ids(question)
-        self.idf: npt.NDArray[np.float64] = frequencies.idf(self.terms)
-
-    def covered(self, text: str) -> npt.NDArray[np.bool_]:
-        return np.isin(self.terms, term_ids(text), assume_unique=True)
-
-
-def choose(passage: Passage, weights: _Weights, max_words: float) -> list[Span]:
-    """The spans to quote: the whole passage, or its best run of sentences."""
-    spans = sentences(passage.text)
-    if not spans:
-        return []
-    spans = _without_label(passage, spans) or spans
-    if num_words(passage.text) <= max_words:
-        return [Span(spans[0].start, spans[-1].end)]
-    first, last = _best_run(passage.text, spans, weights, max_words)
-    run = Span(spans[first].start, spans[last].end)
-    header = _table_header(passage.text, spans, first)
-    return [header, run] if header else [run]
-
-
 def _without_label(passage: Passage, spans: list[Span]) -> list[Span]:
     """Drops an article's number from its text's beginning: it is named before the quote."""
     label = passage.headings[-1] if passage.headings else ""
@@ -147,27 +225,6 @@ def _without_label(passage: Passage, spans: list[Span]) -> list[Span]:
         return spans
     rest = spans[1:]
     return [Span(start, spans[0].end), *rest] if start < spans[0].end else rest
-
-
-def _best_run(text: str, spans: list[Span], weights: _Weights, max_words: float) -> tuple[int, int]:
-    """The run of sentences within the budget that covers most of the question.
-
-    Of equals the earlier and longer one, since a section says first what it is about.
-    """
-    covered = [weights.covered(text[span.start : span.end]) for span in spans]
-    lengths = [num_words(text[span.start : span.end]) for span in spans]
-    best, best_gain = (0, 0), -1.0
-    for first in range(len(spans)):
-        total, seen = 0.0, np.zeros(len(weights.terms), dtype=bool)
-        for last in range(first, len(spans)):
-            total += lengths[last]
-            if total > max_words and last > first:
-                break
-            seen |= covered[last]
-            gain = float(weights.idf[seen].sum()) + 1e-3 * total / max_words
-            if gain > best_gain:
-                best, best_gain = (first, last), gain
-    return best
 
 
 def _table_header(text: str, spans: list[Span], first: int) -> Span | None:

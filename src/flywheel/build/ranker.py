@@ -2,94 +2,138 @@
 
 Boosted trees over search features (search/learned.py). Cross-fitted: while they are fitted, a
 question sees neither its own feedback nor that of its near-duplicates, as a new question would.
+What is learned after this, from how a question was ranked, must not see it either: so each
+question is also ranked by trees that were fitted without it.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flywheel.build.boosting import chances
 from flywheel.records import Example, Hit
 from flywheel.search.index import PassageIndex, Reader
-from flywheel.search.learned import LearnedRanker, QuestionField, Trees
+from flywheel.search.learned import Candidate, LearnedRanker, candidates, features, ordered
+from flywheel.search.question_field import Neighbours, QuestionField
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-CODE_VERSION = 2
+    from flywheel.search.trees import Trees
+
+    Floats = npt.NDArray[np.float64]
+
+CODE_VERSION = 3
 FEWEST = 50
 """Fewer questions than this teach less than the search's own order knows."""
+NUM_PARTS = 2
+"""Of the cross-fitting: each part is ranked by what the others taught."""
+NUM_REHEARSED = 20
+"""Passages of each rehearsed ranking that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearsed:
+    """A learned question as a new one would have been ranked."""
+
+    example: Example
+    near: Neighbours
+    hits: tuple[Hit, ...]
+    """The best, by trees that were fitted without its part."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """A ranker, and the questions it learned from, rehearsed."""
+
+    ranker: LearnedRanker
+    rehearsed: tuple[Rehearsed, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lesson:
+    """A learned question with its candidates, which of them are right, and what is known."""
+
+    example: Example
+    near: Neighbours
+    of: list[Candidate]
+    rows: Floats
+    right: npt.NDArray[np.bool_]
 
 
 def fit(
-    questions: Sequence[Example],
+    examples: Sequence[Example],
     index: PassageIndex,
     search: Callable[[str], list[Hit]],
     seed: int = 1,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> LearnedRanker | None:
+) -> Fitted | None:
     """The order learned from these questions; None where they are too few.
 
     Args:
         search: what an unlearned version finds, best first.
     """
-    if len(questions) < FEWEST:
+    if len(examples) < FEWEST:
         return None
-    field = QuestionField(questions, index)
-    everyone = Reader(
-        access=tuple(sorted(index.labels() | {a for q in questions for a in q.access}))
+    field = QuestionField(examples, index)
+    labels = {label for each in examples for label in each.access}
+    everyone = Reader(access=tuple(sorted(index.labels() | labels)))
+    lessons: list[_Lesson] = []
+    for done, each in enumerate(examples, start=1):
+        lessons.append(_lesson(field, each, search(each.question), everyone))
+        progress(done, len(examples))
+    lessons = [each for each in lessons if each.of]
+    parts = np.array([part_of(each.example, NUM_PARTS) for each in lessons])
+    if any(
+        not _is_mixed([each for each, at in zip(lessons, parts, strict=True) if at != part])
+        for part in range(NUM_PARTS)
+    ):
+        return None
+    rehearsed: dict[str, Rehearsed] = {}
+    for part in range(NUM_PARTS):
+        trees = _boost([each for each, at in zip(lessons, parts, strict=True) if at != part], seed)
+        for each, at in zip(lessons, parts, strict=True):
+            if at == part:
+                rehearsed[each.example.id] = _rehearsed(each, trees)
+    return Fitted(
+        ranker=LearnedRanker(field, _boost(lessons, seed)),
+        rehearsed=tuple(rehearsed[each.example.id] for each in lessons),
     )
-    features: list[npt.NDArray[np.float64]] = []
-    labels: list[bool] = []
-    for done, each in enumerate(questions, start=1):
-        candidates, rows = field.candidates(
-            each.question, search(each.question), everyone, without_group=each.group
-        )
-        features.append(rows)
-        labels.extend(candidate.passage.id in each.passages for candidate in candidates)
-        progress(done, len(questions))
-    matrix = np.concatenate(features)
-    if not 0 < sum(labels) < len(labels):
-        return None
-    return LearnedRanker(field, _boost(matrix, np.array(labels), seed))
 
 
-def _boost(features: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_], seed: int) -> Trees:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    model = HistGradientBoostingClassifier(
-        max_iter=100,
-        learning_rate=0.06,
-        max_leaf_nodes=7,
-        min_samples_leaf=60,
-        l2_regularization=5.0,
-        early_stopping=False,
-        random_state=seed,
-    ).fit(features, labels)
-    trees = as_arrays(model)
-    sample = features[:1000]
-    # What is served must be what was fitted: the arrays are read from inside the library.
-    assert np.allclose(trees.score(sample), model.decision_function(sample), atol=1e-9)
-    return trees
+def part_of(example: Example, num_parts: int) -> int:
+    """The part of a cross-fitting that a question's whole group is in, by its hash."""
+    return zlib.crc32(f"part {example.group or example.id}".encode()) % num_parts
 
 
-def as_arrays(model: Any) -> Trees:
-    """A fitted HistGradientBoostingClassifier without the library."""
-    predictors = [each[0].nodes for each in model._predictors]
-    width = max(len(nodes) for nodes in predictors)
-    shape = (len(predictors) + 1, width)
-    arrays = {name: np.zeros(shape) for name in ("feature", "threshold", "left", "right", "value")}
-    for place, nodes in enumerate(predictors):
-        own = np.arange(len(nodes))
-        is_leaf = nodes["is_leaf"].astype(bool)
-        used = slice(0, len(nodes))
-        arrays["feature"][place, used] = np.where(is_leaf, 0, nodes["feature_idx"])
-        arrays["threshold"][place, used] = np.where(is_leaf, 0.0, nodes["num_threshold"])
-        arrays["left"][place, used] = np.where(is_leaf, own, nodes["left"])
-        arrays["right"][place, used] = np.where(is_leaf, own, nodes["right"])
-        arrays["value"][place, used] = nodes["value"]
-    arrays["value"][-1, 0] = float(np.ravel(model._baseline_prediction)[0])
-    depth = max(int(nodes["depth"].max()) for nodes in predictors)
-    return Trees(arrays, depth)
+def _lesson(field: QuestionField, example: Example, hits: list[Hit], everyone: Reader) -> _Lesson:
+    near = field.around(example.question, everyone, without_group=example.group)
+    of = candidates(field, near, hits, everyone)
+    right = np.array([each.passage.id in example.passages for each in of], dtype=bool)
+    rows = features(field, near, hits, of)
+    return _Lesson(example=example, near=near, of=of, rows=rows, right=right)
+
+
+def _rehearsed(lesson: _Lesson, trees: Trees) -> Rehearsed:
+    hits = ordered(lesson.of, trees.score(lesson.rows))[:NUM_REHEARSED]
+    return Rehearsed(example=lesson.example, near=lesson.near, hits=tuple(hits))
+
+
+def _is_mixed(lessons: Sequence[_Lesson]) -> bool:
+    """Whether there is something right and something wrong to learn from."""
+    num_right = sum(int(each.right.sum()) for each in lessons)
+    return 0 < num_right < sum(len(each.of) for each in lessons)
+
+
+def _boost(lessons: Sequence[_Lesson], seed: int) -> Trees:
+    return chances(
+        np.concatenate([each.rows for each in lessons]),
+        np.concatenate([each.right for each in lessons]),
+        np.repeat([each.example.weight for each in lessons], [len(each.of) for each in lessons]),
+        seed,
+    )

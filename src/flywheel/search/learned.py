@@ -1,8 +1,6 @@
 """The order that a version learned from feedback: features of each candidate, and trees over them.
 
-Questions that led to a passage are a searched field of it: what is close to them finds it, even
-where no word agrees. A question never sees its own feedback while the trees are fitted, and a
-reader only profits from questions that he may see.
+A question never sees its own feedback while the trees are fitted.
 """
 
 from __future__ import annotations
@@ -16,21 +14,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flywheel.records import Example, Hit, Passage, from_json, to_json
-from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import PassageIndex, Reader
+from flywheel.search.question_field import Neighbours, QuestionField
 from flywheel.search.rank import name_terms
-from flywheel.search.terms import NUM_BUCKETS, term_ids
-from flywheel.search.vectors import stacked
+from flywheel.search.trees import Trees
+from flywheel.search.vectors import projected
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from scipy.sparse import csr_matrix
+
+    from flywheel.search.terms import TermIds
 
     Floats = npt.NDArray[np.float64]
 
 NUM_SIMILAR = 60
-"""Learned questions that a new one is compared with for candidates."""
+"""Neighbours whose passages become candidates."""
 NUM_PREDICTING = 30
-"""Those whose passages say what the right passage would look like."""
+"""Neighbours whose passages say, by squared likeness, what the right passage would look like."""
+UNPLACED = 150
+"""The place of a candidate that the search did not find."""
 
 FEATURES = (
     "words",
@@ -49,10 +52,14 @@ FEATURES = (
     "strength",
     "best_similarity",
     "question_length",
+    "closest_rejected",
     "predicted",
     "cosine",
     "coverage",
     "named",
+    "regressed_likeness",
+    "regressed_strength",
+    "regressed_share",
 )
 
 
@@ -64,212 +71,149 @@ class Candidate:
     hit: Hit | None
 
 
-class Trees:
-    """Gradient-boosted regression trees, as arrays; the sum of one leaf of each.
+def candidates(
+    field: QuestionField, near: Neighbours, hits: Sequence[Hit], reader: Reader
+) -> list[Candidate]:
+    """What may answer: what the search found, and what the closest questions led to."""
+    found = {hit.passage.id for hit in hits}
+    linked = dict.fromkeys(
+        id for place in near.places[:NUM_SIMILAR].tolist() for id in field.questions[place].passages
+    )
+    others = (field.passages.get(id) for id in linked if id not in found)
+    return [
+        *(Candidate(passage=hit.passage, hit=hit) for hit in hits),
+        *(Candidate(passage=each, hit=None) for each in others if each and reader.sees(each)),
+    ]
 
-    T trees of at most N nodes: `feature`, `left`, `right` are int32 [T, N], `threshold` and
-    `value` float64 [T, N]; a leaf is its own child. Depth is that of the deepest tree.
+
+def features(
+    field: QuestionField, near: Neighbours, hits: Sequence[Hit], of: Sequence[Candidate]
+) -> Floats:
+    """What is known of each candidate, float64 [C, len(FEATURES)].
+
+    Args:
+        hits: what the search found, best first.
     """
-
-    def __init__(self, arrays: dict[str, npt.NDArray[np.float64]], depth: int) -> None:
-        self._arrays, self._depth = arrays, depth
-        self._feature = arrays["feature"].astype(np.int64)
-        self._left = arrays["left"].astype(np.int64)
-        self._right = arrays["right"].astype(np.int64)
-
-    def score(self, features: Floats) -> Floats:
-        """features float64 [C, F] → the log odds of each candidate, float64 [C]."""
-        trees = np.arange(len(self._feature))
-        nodes = np.zeros((len(features), len(trees)), dtype=np.int64)
-        rows = np.arange(len(features))[:, None]
-        for _ in range(self._depth):
-            goes_left = (
-                features[rows, self._feature[trees, nodes]]
-                <= self._arrays["threshold"][trees, nodes]
-            )
-            nodes = np.where(goes_left, self._left[trees, nodes], self._right[trees, nodes])
-        scores: Floats = self._arrays["value"][trees, nodes].sum(axis=1)
-        return scores
-
-    def save(self, path: Path) -> None:
-        """Plain arrays, no pickle."""
-        np.savez(path, depth=np.array(self._depth), **self._arrays)  # type: ignore[arg-type]
-
-    @classmethod
-    def load(cls, path: Path) -> Trees:
-        """What `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files if name != "depth"}
-            return cls(arrays, int(data["depth"]))
+    rows = np.zeros((len(of), len(FEATURES)))
+    rows[:, :17] = _searched_and_linked(field, near, hits, of)
+    rows[:, 17:] = _compared(field, near, of)
+    return rows
 
 
-class QuestionField:
-    """The learned questions, ready to be compared with a new one."""
+def _searched_and_linked(
+    field: QuestionField, near: Neighbours, hits: Sequence[Hit], of: Sequence[Candidate]
+) -> Floats:
+    links = _links(field, near)
+    rejected = _rejected(field, near)
+    around = _Surroundings(links, field.passages)
+    places = {hit.passage.id: place for place, hit in enumerate(hits)}
+    best_words = _best(hits, "words")
+    best_characters = _best(hits, "characters")
+    best_score = max((hit.score for hit in hits), default=0.0) or 1.0
+    strength = best_words / np.sqrt(max(len(near.terms), 1))
+    closest = float(near.similarities[0]) if len(near.places) else 0.0
+    rows = np.zeros((len(of), 17))
+    for row, each in zip(rows, of, strict=True):
+        passage, hit = each.passage, each.hit
+        linked = sorted(links.get(passage.id, [0.0]), reverse=True)
+        row[:] = (
+            hit.features.get("words", 0.0) / best_words if hit else 0.0,
+            hit.features.get("characters", 0.0) / best_characters if hit else 0.0,
+            hit.score / best_score if hit else 0.0,
+            np.log1p(places.get(passage.id, UNPLACED)),
+            linked[0],
+            sum(linked[:3]),
+            sum(each * each for each in linked),
+            len(linked) if passage.id in links else 0,
+            around.document(passage),
+            around.section(passage),
+            around.neighbour(passage),
+            np.log1p(field.popularity(passage.id, near)),
+            np.log1p(len(passage.text)),
+            strength,
+            closest,
+            np.log1p(len(near.terms)),
+            rejected.get(passage.id, 0.0),
+        )
+    return rows
 
-    def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
-        self.questions = tuple(questions)
-        self._index = index
-        asked = [term_ids(each.question) for each in questions]
-        self._asked_before = Frequencies.empty()
-        for terms in asked:
-            self._asked_before.add(terms)
-        self._matrix = stacked(asked, self._weights)
-        self._groups = np.array([each.group for each in questions])
-        linked = sorted({passage for each in questions for passage in each.passages})
-        self._places = {each.id: each for each in index.fetch(linked)}
-        self._popularity: dict[str, int] = {}
-        for each in questions:
-            for passage in each.passages:
-                self._popularity[passage] = self._popularity.get(passage, 0) + 1
 
-    def candidates(
-        self, question: str, hits: Sequence[Hit], reader: Reader, without_group: str = ""
-    ) -> tuple[list[Candidate], Floats]:
-        """What may answer, and its features, float64 [C, len(FEATURES)].
+def _links(field: QuestionField, near: Neighbours) -> dict[str, list[float]]:
+    """How close the questions that led to a passage are, by passage."""
+    links: dict[str, list[float]] = {}
+    similarities = near.similarities[:NUM_SIMILAR].tolist()
+    for place, similarity in zip(near.places[:NUM_SIMILAR].tolist(), similarities, strict=True):
+        for passage in field.questions[place].passages:
+            links.setdefault(passage, []).append(similarity)
+    return links
 
-        Args:
-            hits: what the search found, best first.
-            without_group: questions that count as not learned.
-        """
-        terms = term_ids(question)
-        similarities = self._similarities(terms, reader, without_group)
-        closest = np.argsort(-similarities, kind="stable")[:NUM_SIMILAR]
-        closest = closest[similarities[closest] > 0]
-        links = self._links(closest, similarities)
-        found = {hit.passage.id for hit in hits}
-        candidates = [Candidate(passage=hit.passage, hit=hit) for hit in hits]
-        for id in links:
-            passage = self._places.get(id)
-            if passage and id not in found and reader.sees(passage):
-                candidates.append(Candidate(passage=passage, hit=None))
-        if not candidates:
-            return [], np.zeros((0, len(FEATURES)))
-        own = self._num_own(without_group)
-        features = self._features(terms, candidates, hits, links, closest, similarities, own)
-        return candidates, features
 
-    def _similarities(self, terms: npt.NDArray[np.int64], reader: Reader, without: str) -> Floats:
-        similarities: Floats = self._matrix @ self._asked(terms)
-        readable = set(reader.access)
-        allowed = np.array([bool(readable & set(each.access)) for each in self.questions])
-        similarities[~allowed] = 0.0
-        if without:
-            similarities[self._groups == without] = 0.0
-        return similarities
+def _rejected(field: QuestionField, near: Neighbours) -> dict[str, float]:
+    """How close the closest question is for which a passage was found wrong, by passage."""
+    found: dict[str, float] = {}
+    for place, similarity in zip(near.places.tolist(), near.similarities.tolist(), strict=True):
+        for passage in field.questions[place].rejected:
+            found.setdefault(passage, similarity)  # the closest comes first
+    return found
 
-    def _asked(self, terms: npt.NDArray[np.int64]) -> Floats:
-        """The question's unit vector, float64 [NUM_BUCKETS]."""
-        weights = self._weights(terms)
-        asked = np.zeros(NUM_BUCKETS)
-        asked[terms] = weights / max(float(np.linalg.norm(weights)), 1e-9)
-        return asked
 
-    def _weights(self, terms: npt.NDArray[np.int64]) -> Floats:
-        """What terms weigh between questions: little if usual in passages, or in questions.
+def _compared(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -> Floats:
+    """predicted, cosine, coverage, named and what the regression expects; float64 [C, 7].
 
-        "What can I do if" is rare in statutes and says nothing about a question on them.
-        """
-        return np.minimum(self._index.frequencies.idf(terms), self._asked_before.idf(terms))
+    predicted: cosine with the passages that the closest questions led to, each weighted by its
+    question's squared similarity. regressed: the same with each weighted by its share, as a
+    cosine and as it is; and the shares of the questions that led to the passage itself.
+    """
+    vectors = field.index.vectors.of_passages([each.passage.id for each in of])
+    idf = field.index.frequencies.idf(near.terms)
+    asked = idf / (float(idf.sum()) or 1.0)
+    predicted = field.led_to(near, near.similarities[:NUM_PREDICTING] ** 2)
+    regressed = field.led_to(near, near.shares)
+    strength = projected(vectors, *regressed)
+    share = _shares(field, near)
+    return np.stack(
+        [
+            projected(vectors, *predicted) / _norm(predicted[1]),
+            projected(vectors, near.terms, near.weights),
+            projected(_held(vectors), near.terms, asked),
+            _named([name_terms(each.passage) for each in of], near.terms, asked),
+            strength / _norm(regressed[1]),
+            strength,
+            np.array([share.get(each.passage.id, 0.0) for each in of]),
+        ],
+        axis=1,
+    )
 
-    def _links(
-        self, closest: npt.NDArray[np.int64], similarities: Floats
-    ) -> dict[str, list[float]]:
-        links: dict[str, list[float]] = {}
-        for each in closest.tolist():
-            for passage in self.questions[each].passages:
-                links.setdefault(passage, []).append(float(similarities[each]))
-        return links
 
-    def _num_own(self, group: str) -> dict[str, int]:
-        own: dict[str, int] = {}
-        if group:
-            for place in np.flatnonzero(self._groups == group).tolist():
-                for passage in self.questions[place].passages:
-                    own[passage] = own.get(passage, 0) + 1
-        return own
+def _norm(weights: Floats) -> float:
+    return max(float(np.linalg.norm(weights)), 1e-9)
 
-    def _features(
-        self,
-        terms: npt.NDArray[np.int64],
-        candidates: Sequence[Candidate],
-        hits: Sequence[Hit],
-        links: dict[str, list[float]],
-        closest: npt.NDArray[np.int64],
-        similarities: Floats,
-        own: dict[str, int],
-    ) -> Floats:
-        around = _Surroundings(links, self._places)
-        places = {hit.passage.id: place for place, hit in enumerate(hits)}
-        best_words = _best(hits, "words")
-        best_characters = _best(hits, "characters")
-        best_score = max((hit.score for hit in hits), default=0.0) or 1.0
-        strength = best_words / np.sqrt(max(len(terms), 1))
-        closest_similarity = float(similarities[closest[0]]) if len(closest) else 0.0
-        rows = np.zeros((len(candidates), len(FEATURES)))
-        for row, each in zip(rows, candidates, strict=True):
-            passage, hit = each.passage, each.hit
-            linked = sorted(links.get(passage.id, [0.0]), reverse=True)
-            row[:16] = (
-                hit.features.get("words", 0.0) / best_words if hit else 0.0,
-                hit.features.get("characters", 0.0) / best_characters if hit else 0.0,
-                hit.score / best_score if hit else 0.0,
-                np.log1p(places.get(passage.id, 150)),
-                linked[0],
-                sum(linked[:3]),
-                sum(each * each for each in linked),
-                len(linked) if passage.id in links else 0,
-                around.document(passage),
-                around.section(passage),
-                around.neighbour(passage),
-                np.log1p(self._popularity.get(passage.id, 0) - own.get(passage.id, 0)),
-                np.log1p(len(passage.text)),
-                strength,
-                closest_similarity,
-                np.log1p(len(terms)),
-            )
-        rows[:, 16:] = self._compared(terms, candidates, closest, similarities)
-        return rows
 
-    def _compared(
-        self,
-        terms: npt.NDArray[np.int64],
-        candidates: Sequence[Candidate],
-        closest: npt.NDArray[np.int64],
-        similarities: Floats,
-    ) -> Floats:
-        """predicted, cosine, coverage, named; float64 [C, 4].
+def _held(vectors: csr_matrix) -> csr_matrix:
+    held = vectors.copy()
+    held.data[:] = 1.0
+    return held
 
-        predicted: cosine with the passages that the closest questions led to, each weighted by
-        its question's squared similarity.
-        """
-        vectors = self._index.vectors.of_passages([each.passage.id for each in candidates])
-        weights = self._index.frequencies.idf(terms)
-        total = float(weights.sum()) or 1.0
-        asked = np.zeros(NUM_BUCKETS)
-        asked[terms] = weights / total
-        held = vectors.copy()
-        held.data[:] = 1.0
-        names = [name_terms(each.passage) for each in candidates]
-        owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
-        named = np.bincount(owners, asked[np.concatenate(names)], len(names))
-        predicted = vectors @ self._predicted(closest, similarities)
-        return np.stack([predicted, vectors @ self._asked(terms), held @ asked, named], axis=1)
 
-    def _predicted(self, closest: npt.NDArray[np.int64], similarities: Floats) -> Floats:
-        """What the right passage should look like, a unit vector, float64 [NUM_BUCKETS]."""
-        leading = [
-            (passage, similarities[each] ** 2 / len(self.questions[each].passages))
-            for each in closest[:NUM_PREDICTING].tolist()
-            for passage in self.questions[each].passages
-        ]
-        wanted = np.zeros(NUM_BUCKETS)
-        if leading:
-            led = self._index.vectors.of_passages([passage for passage, _ in leading])
-            weights = np.repeat([weight for _, weight in leading], np.diff(led.indptr))
-            np.add.at(wanted, led.indices, led.data * weights)
-            used = np.unique(led.indices)
-            wanted[used] /= max(float(np.linalg.norm(wanted[used])), 1e-9)
-        return wanted
+def _named(names: list[TermIds], terms: TermIds, asked: Floats) -> Floats:
+    """The share of the question's weight that each candidate's title and headings hold."""
+    if not len(terms) or not names:
+        return np.zeros(len(names))
+    every = np.concatenate(names)
+    places = np.minimum(np.searchsorted(terms, every), len(terms) - 1)
+    held = np.where(terms[places] == every, asked[places], 0.0)
+    owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
+    return np.bincount(owners, held, len(names))
+
+
+def _shares(field: QuestionField, near: Neighbours) -> dict[str, float]:
+    """The shares of the questions that led to a passage, by passage."""
+    shares: dict[str, float] = {}
+    for place, share in zip(near.places.tolist(), near.shares.tolist(), strict=True):
+        passages = field.questions[place].passages
+        for passage in passages:
+            shares[passage] = shares.get(passage, 0.0) + share / len(passages)
+    return shares
 
 
 class _Surroundings:
@@ -316,24 +260,32 @@ class LearnedRanker:
     """A version's learned order, opened with its index."""
 
     def __init__(self, field: QuestionField, trees: Trees) -> None:
-        self._field, self._trees = field, trees
+        self.field, self._trees = field, trees
 
-    def rank(self, question: str, hits: Sequence[Hit], reader: Reader) -> list[Hit]:
+    def around(self, question: str, reader: Reader) -> Neighbours:
+        """The learned questions that this one is close to."""
+        return self.field.around(question, reader)
+
+    def rank(self, near: Neighbours, hits: Sequence[Hit], reader: Reader) -> list[Hit]:
         """The candidates, best first; the score is the estimated chance of being right."""
-        candidates, features = self._field.candidates(question, hits, reader)
-        if not candidates:
-            return []
-        chances = 1 / (1 + np.exp(-self._trees.score(features)))
-        ranked = [
-            replace(each.hit, score=chance) if each.hit else Hit(passage=each.passage, score=chance)
-            for each, chance in zip(candidates, chances.tolist(), strict=True)
-        ]
-        return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.id))
+        of = candidates(self.field, near, hits, reader)
+        return ordered(of, self._trees.score(features(self.field, near, hits, of)))
+
+    @property
+    def questions(self) -> tuple[Example, ...]:
+        """What it learned from."""
+        return self.field.questions
+
+    def without(self, ids: frozenset[str]) -> LearnedRanker:
+        """The same trees, and a question field that does not know these questions: an exam must
+        not be sat with its own answers at hand."""
+        left = [each for each in self.questions if each.id not in ids]
+        return LearnedRanker(QuestionField(left, self.field.index), self._trees)
 
     def save(self, folder: Path) -> None:
         """The questions as JSON lines, the trees as arrays."""
         with (folder / "questions.jsonl").open("w", encoding="utf-8") as file:
-            for each in self._field.questions:
+            for each in self.questions:
                 # What orders passages needs neither the answer nor who gave it.
                 kept = replace(each, answer="", user="")
                 file.write(json.dumps(to_json(kept), ensure_ascii=False) + "\n")
@@ -345,3 +297,13 @@ class LearnedRanker:
         lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
         questions = [from_json(Example, json.loads(line)) for line in lines]
         return cls(QuestionField(questions, index), Trees.load(folder / "trees.npz"))
+
+
+def ordered(of: Sequence[Candidate], log_odds: Floats) -> list[Hit]:
+    """The candidates as hits, best first, by their chance."""
+    chances = 1 / (1 + np.exp(-log_odds))
+    ranked = [
+        replace(each.hit or Hit(passage=each.passage, score=0.0), score=chance)
+        for each, chance in zip(of, chances.tolist(), strict=True)
+    ]
+    return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.id))

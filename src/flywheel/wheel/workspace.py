@@ -33,10 +33,15 @@ from flywheel.wheel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flywheel.answer.assistant import Assistant
+    from flywheel.answer.choice import LearnedChoice
+    from flywheel.answer.quote import QuoteSettings
     from flywheel.search.embed import Embedder
     from flywheel.search.learned import LearnedRanker
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
+
+CHOICE = "choice"
+"""The folder in a ranker's artifact that holds the learned choice of quotes."""
 
 _LOCK = "flywheel.lock"
 _SQLITE = "sqlite:///"
@@ -182,13 +187,16 @@ class Workspace:
                 "`flywheel turn` builds it again."
             )
         index = PassageIndex(folder, self._embedder(bundle["embedding"]))
+        quoting = QuoteSettings.model_validate(bundle["quote"])
+        learned = bundle.get("ranker", "")
         return Assistant(
             index,
             from_json(Calibration, bundle["calibration"]),
-            QuoteSettings.model_validate(bundle["quote"]),
+            quoting,
             DecideSettings.model_validate(bundle["decide"]),
             number,
-            self.ranker(bundle.get("ranker", ""), index),
+            self.ranker(learned, index),
+            self.choice(learned, index, quoting),
         )
 
     def ranker(self, key: str, index: PassageIndex) -> LearnedRanker | None:
@@ -208,6 +216,17 @@ class Workspace:
                 "`flywheel turn` builds it again."
             )
         return LearnedRanker.load(folder, index)
+
+    def choice(
+        self, key: str, index: PassageIndex, settings: QuoteSettings
+    ) -> LearnedChoice | None:
+        """The learned choice of quotes, kept beside the ranker; None where there is none."""
+        from flywheel.answer.choice import LearnedChoice
+
+        folder = self.artifacts.find("ranker", key) if key else None
+        if folder is None or not (folder / CHOICE).is_dir():
+            return None
+        return LearnedChoice.load(folder / CHOICE, index.frequencies, settings)
 
     def champion(self) -> Version:
         """The version that serves.

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from flywheel.build.ranker import as_arrays
-from flywheel.search.learned import Trees
+from flywheel.build.boosting import as_arrays
+from flywheel.search.trees import Trees
 
 
 def test_arrays_score_as_the_library_does_and_survive_the_disk(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""The questions that feedback answered: those a new one is close to, and what they tell of it.
+
+A question that led to a passage is a searched field of that passage: what is close to it finds
+the passage, even where no word agrees. A reader profits only from questions that he may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flywheel.records import Example, Passage
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.index import PassageIndex, Reader
+from flywheel.search.terms import term_ids
+from flywheel.search.vectors import projected, stacked, summed
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from flywheel.search.terms import TermIds
+
+    Floats = npt.NDArray[np.float64]
+
+NUM_NEIGHBOURS = 300
+"""Questions that a new one is explained by; more cost time and change nothing."""
+RIDGE = 1.0
+"""What an example's own noise weighs beside its likeness to others. 0.3 and 3 rank a little
+worse; what a user's word weighs less is so much noisier."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbours:
+    """A question beside the M learned ones that are closest to it, the closest first."""
+
+    question: str
+    terms: TermIds
+    weights: Floats
+    """The question's unit vector over its terms."""
+    places: npt.NDArray[np.int64]
+    similarities: Floats
+    """Cosines, all above 0, float64 [M]."""
+    shares: Floats
+    """How much of what each of them led to is expected here, float64 [M]; may be below 0."""
+    group: str = ""
+    """What counts as not learned: the question's own group while fitting."""
+
+
+class QuestionField:
+    """The learned questions, ready to be compared with a new one."""
+
+    def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
+        self.questions = tuple(questions)
+        self.index = index
+        asked = [term_ids(each.question) for each in questions]
+        self._asked_before = Frequencies.empty()
+        for terms in asked:
+            self._asked_before.add(terms)
+        self._matrix = stacked(asked, self._weights)
+        self._groups = np.array([each.group for each in questions], dtype=object)
+        self._noise = np.array([RIDGE / each.weight for each in questions], dtype=np.float64)
+        named = {id for each in questions for id in (*each.passages, *each.rejected)}
+        self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
+        self._led_to = index.vectors.means([each.passages for each in questions])
+        self._readable: dict[tuple[str, ...], npt.NDArray[np.bool_]] = {}
+        self._popularity: dict[str, int] = {}
+        for each in questions:
+            for passage in each.passages:
+                self._popularity[passage] = self._popularity.get(passage, 0) + 1
+
+    def around(self, question: str, reader: Reader, without_group: str = "") -> Neighbours:
+        """The learned questions closest to this one, of those that the reader may see.
+
+        Their shares solve (K + N) s = k, with K the cosines among them, k those with the question
+        and N the noise: kernel ridge regression, which does not count twice what two alike
+        questions both say (Saunders, Gammerman and Vovk, ICML 1998).
+
+        Args:
+            without_group: questions that count as not learned.
+        """
+        terms = term_ids(question)
+        weights = self._weights(terms)
+        weights = weights / max(float(np.linalg.norm(weights)), 1e-9)
+        similarities = projected(self._matrix, terms, weights)
+        similarities[~self._readable_by(reader)] = 0.0
+        if without_group:
+            similarities[self._groups == without_group] = 0.0
+        closest = np.argsort(-similarities, kind="stable")[:NUM_NEIGHBOURS]
+        closest = closest[similarities[closest] > 1e-9]
+        near = self._matrix[closest]
+        kernel = (near @ near.T).toarray() + np.diag(self._noise[closest])
+        return Neighbours(
+            question=question,
+            terms=terms,
+            weights=weights,
+            places=closest,
+            similarities=similarities[closest],
+            shares=np.linalg.solve(kernel, similarities[closest]),
+            group=without_group,
+        )
+
+    def led_to(self, near: Neighbours, weights: Floats) -> tuple[TermIds, Floats]:
+        """What the right passage should look like: terms, and the weight of each.
+
+        Args:
+            weights: of the first of the neighbours, as many as there are.
+        """
+        return summed(self._led_to[near.places[: len(weights)]], weights)
+
+    def popularity(self, passage: str, near: Neighbours) -> int:
+        """How many questions led to a passage, without those that count as not learned."""
+        own = self._own(near.group).get(passage, 0) if near.group else 0
+        return self._popularity.get(passage, 0) - own
+
+    def _own(self, group: str) -> dict[str, int]:
+        own: dict[str, int] = {}
+        for place in np.flatnonzero(self._groups == group).tolist():
+            for passage in self.questions[place].passages:
+                own[passage] = own.get(passage, 0) + 1
+        return own
+
+    def _readable_by(self, reader: Reader) -> npt.NDArray[np.bool_]:
+        if reader.access not in self._readable:
+            labels = set(reader.access)
+            allowed = [not labels.isdisjoint(each.access) for each in self.questions]
+            self._readable[reader.access] = np.array(allowed, dtype=bool)
+        return self._readable[reader.access]
+
+    def _weights(self, terms: TermIds) -> Floats:
+        """What terms weigh between questions: little if usual in passages, or in questions.
+
+        "What can I do if" is rare in statutes and says nothing about a question on them.
+        """
+        return np.minimum(self.index.frequencies.idf(terms), self._asked_before.idf(terms))
