@@ -147,7 +147,7 @@ def test_workspace_of_a_newer_release(flywheel: Run, ready: Path) -> None:
 
 def test_two_turns_at_once(flywheel: Run, ready: Path) -> None:
     with Workspace.open(ready) as workspace, workspace.exclusive():
-        told = f"Another add or turn is running in {ready}. Wait for it to end"
+        told = f"Another add, turn or erase is running in {ready}. Wait for it to end"
         assert_told(flywheel("turn"), told)
         assert_told(flywheel("add", "../documents"), told)
 

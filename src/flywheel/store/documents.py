@@ -223,6 +223,26 @@ def passages_digest(conn: Connection) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
+def digest_of(its_passages: Iterable[Passage]) -> str:
+    """The same hash of passages that come from elsewhere, in any order.
+
+    So an index that is made from another one has the key that the turn would give it.
+    """
+    by_document: dict[str, list[Passage]] = {}
+    for each in its_passages:
+        by_document.setdefault(each.document, []).append(each)
+    rows = []
+    for id, own in sorted(by_document.items()):
+        own.sort(key=lambda each: each.position)
+        rows.append([id, own[0].path, list(own[0].access), _hash(own)])
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def shown(conn: Connection) -> set[str]:
+    """The ids of the documents whose passages `iterate_passages` gives."""
+    return set(conn.scalars(select(documents.c.id).where(_shown)))
+
+
 def hidden(conn: Connection) -> set[str]:
     """The ids of deleted documents, which no version may show."""
     query = select(documents.c.id).where(documents.c.deleted_at.is_not(None))
