@@ -78,6 +78,10 @@ class Artifacts:
             place.rename(doomed)
             _delete(doomed)
 
+    def keys(self) -> set[str]:
+        """The keys of all finished artifacts, of any stage."""
+        return {place.parent.name for place in self.root.glob(f"*/*/{MANIFEST}")}
+
     def clear(self, keep: Collection[str]) -> None:
         """Deletes every artifact but those of these keys, and what killed runs left behind.
 

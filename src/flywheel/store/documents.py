@@ -125,8 +125,16 @@ def list_documents(conn: Connection, *, deleted: bool = False) -> Iterator[Stage
     if not deleted:
         query = query.where(documents.c.deleted_at.is_(None))
     for row in conn.execute(query.order_by(documents.c.source, documents.c.path)):
-        values = dict(row._mapping)
-        yield StagedDocument(**{**values, "access": tuple(values["access"])})
+        yield _staged(row)
+
+
+def get_all(conn: Connection, ids: Iterable[str]) -> dict[str, StagedDocument]:
+    """The documents of these ids, the deleted ones too, by id."""
+    found: dict[str, StagedDocument] = {}
+    for group in in_groups(ids):
+        for row in conn.execute(select(*_COLUMNS).where(documents.c.id.in_(group))):
+            found[row.id] = _staged(row)
+    return found
 
 
 def stamps(conn: Connection, source: str) -> dict[str, Stamp]:
@@ -270,6 +278,11 @@ def num_passages(conn: Connection) -> int:
     return (
         conn.scalar(select(func.coalesce(func.sum(documents.c.num_passages), 0)).where(_shown)) or 0
     )
+
+
+def _staged(row: AnyRow) -> StagedDocument:
+    values = dict(row._mapping)
+    return StagedDocument(**{**values, "access": tuple(values["access"])})
 
 
 def _earlier(ids: list[str]) -> Any:

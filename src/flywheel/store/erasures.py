@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from flywheel.store.redaction import Items
 from flywheel.store.tables import erased, erasures, index_documents, version_feedback, versions
@@ -75,6 +75,17 @@ def taken_by(conn: Connection, erasure: str, *kinds: str) -> set[str]:
     return set(conn.scalars(query.where(erased.c.kind.in_(kinds)) if kinds else query))
 
 
+def unfinished(conn: Connection, *kinds: str) -> set[str]:
+    """The ids of these kinds that erasures took which are not done."""
+    query = select(erased.c.id).join(erasures).where(erasures.c.done_at.is_(None))
+    return set(conn.scalars(query.where(erased.c.kind.in_(kinds))))
+
+
+def unfinished_ids(conn: Connection) -> set[str]:
+    """The ids of the erasures that are not done."""
+    return set(conn.scalars(select(erasures.c.id).where(erasures.c.done_at.is_(None))))
+
+
 def kept_out(conn: Connection) -> set[str]:
     """The ids of files that were erased out of a source that stays."""
     return set(conn.scalars(select(erased.c.id).where(erased.c.kind == "file").distinct()))
@@ -83,7 +94,8 @@ def kept_out(conn: Connection) -> set[str]:
 def finish(conn: Connection, erasure: str) -> None:
     """Marks an erasure as done and proven."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    conn.execute(update(erasures).where(erasures.c.id == erasure).values(done_at=now))
+    open_one = and_(erasures.c.id == erasure, erasures.c.done_at.is_(None))
+    conn.execute(update(erasures).where(open_one).values(done_at=now))
 
 
 def mark_versions(conn: Connection, erasure: str) -> None:
@@ -91,19 +103,28 @@ def mark_versions(conn: Connection, erasure: str) -> None:
 
     What a version of an older release holds is not known: it counts as holding it.
     """
+    learned = _reached(conn, version_feedback, version_feedback.c.feedback, erasure, "feedback")
+    holding = _reached(
+        conn, index_documents, index_documents.c.document, erasure, "document", "file"
+    )
+    taught = set(conn.scalars(select(version_feedback.c.version).distinct()))
+    known = set(conn.scalars(select(index_documents.c.index).distinct()))
     acts = taken_by(conn, erasure, "feedback")
     held = taken_by(conn, erasure, "document", "file")
     for row in conn.execute(select(versions).where(versions.c.erased.is_(None))).all():
-        learned = _all(conn, version_feedback.c.feedback, version_feedback.c.version, row.number)
-        holds = _all(conn, index_documents.c.document, index_documents.c.index, row.bundle["index"])
-        unknown = (acts and row.bundle.get("learned") and not learned) or (held and not holds)
-        if unknown or not acts.isdisjoint(learned) or not held.isdisjoint(holds):
+        index = row.bundle["index"]
+        unknown = (acts and row.bundle.get("learned") and row.number not in taught) or (
+            held and index not in known
+        )
+        if unknown or row.number in learned or index in holding:
             chosen = update(versions).where(versions.c.number == row.number)
             conn.execute(chosen.values(erased=erasure))
 
 
+def _reached(conn: Connection, table: Table, id: Any, erasure: str, *kinds: str) -> set[Any]:
+    """The first column of those rows of a table whose id an erasure took."""
+    took = and_(erased.c.erasure == erasure, erased.c.kind.in_(kinds), erased.c.id == id)
+    return set(conn.scalars(select(next(iter(table.c))).join_from(table, erased, took).distinct()))
+
+
 _COLUMNS = [each.name for each in fields(Erasure)]
-
-
-def _all(conn: Connection, wanted: Any, column: Any, value: Any) -> set[str]:
-    return set(conn.scalars(select(wanted).where(column == value)))

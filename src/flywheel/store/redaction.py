@@ -52,7 +52,7 @@ class Items:
     """Whose name goes from rows of others."""
 
     def __bool__(self) -> bool:
-        return any(getattr(self, each.name) for each in fields(self) if each.name != "user")
+        return any(getattr(self, each.name) for each in fields(self))
 
 
 def redact(conn: Connection, items: Items) -> set[str]:
@@ -68,7 +68,9 @@ def of_user(conn: Connection, user: str) -> Items:
     asked = set(conn.scalars(select(interactions.c.id).where(interactions.c.user == user)))
     acts = set(conn.scalars(select(feedback.c.id).where(feedback.c.user == user)))
     return Items(
-        interactions=frozenset(asked), feedback=frozenset(acts | _on(conn, asked)), user=user
+        interactions=frozenset(asked),
+        feedback=frozenset(acts | _on(conn, asked)),
+        user=user if _is_named(conn, user) else "",
     )
 
 
@@ -87,7 +89,7 @@ def _on(conn: Connection, asked: Iterable[str]) -> set[str]:
     return found
 
 
-def names_of(conn: Connection, user: str) -> bool:
+def _is_named(conn: Connection, user: str) -> bool:
     """Whether a user's name stands on anything of others."""
     decided = select(corrections.c.id).where(corrections.c.decided_by == user).limit(1)
     promoted = select(promotions.c.number).where(promotions.c.user == user).limit(1)
@@ -140,6 +142,22 @@ def every_table() -> Sequence[Table]:
     return metadata.sorted_tables
 
 
+def correction_keys(conn: Connection, ids: Iterable[str]) -> set[str]:
+    """The normal forms of the questions that these corrections in force answer."""
+    found = _taken(conn, corrections, ids)
+    return {row.key for row in found if not row.withdrawn}
+
+
+def answers_of(conn: Connection, ids: Iterable[str]) -> set[str]:
+    """What these corrections answer: the words that were shown to others."""
+    return {row.answer for row in _taken(conn, corrections, ids) if row.answer}
+
+
+def passages_of(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """The texts of these documents' passages, by the passages' ids."""
+    return {row.id: row.text for row in _taken(conn, passages, ids, passages.c.document)}
+
+
 def strings(value: Any) -> Iterator[str]:
     """Every text within a JSON-ready value."""
     if isinstance(value, str):
@@ -189,9 +207,7 @@ def _redact_corrections(conn: Connection, items: Items) -> Iterator[str]:
 def _remove_documents(conn: Connection, items: Items) -> Iterator[str]:
     """The rows stay as tombstones, which every version respects."""
     for row in _taken(conn, passages, items.documents, passages.c.document):
-        yield from (row.text, row.title, *row.headings)
-    for row in _taken(conn, documents, items.documents):
-        yield from (row.title, row.path)
+        yield row.text
     for group in in_groups(sorted(items.documents)):
         conn.execute(delete(passages).where(passages.c.document.in_(group)))
     _empty(

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -76,14 +75,13 @@ def index_without(
 
     From the index itself: what was staged since is for a turn.
     """
-    before = opened(workspace, index_key)
-    digest = documents.digest_of(each for each in before.passages() if each.document not in gone)
-    left = (each for each in before.passages() if each.document not in gone)
-    first = next(left, None)
-    if first is None:
+    # All at once: Lance stands still where one table is read while it writes another from that.
+    every = opened(workspace, index_key).passages()
+    left = [each for each in every if each.document not in gone]
+    if not left:
         return ""
-    total = before.frequencies.num_passages
-    return _index_of(workspace, digest, _counted(chain([first], left), total, "index", progress))
+    counted = _counted(left, len(left), "index", progress)
+    return _index_of(workspace, documents.digest_of(left), counted)
 
 
 def _index_of(workspace: Workspace, digest: str, passages: Iterable[Passage]) -> str:

@@ -27,7 +27,6 @@ from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import Workspace
 
-
 MOVED = "the owner promoted another version meanwhile; turn again to compare with that one"
 
 

@@ -136,8 +136,8 @@ class Workspace:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise WorkspaceBusy(
-                    f"Another add, turn or erase is running in {self.root}. Wait for it to end; questions "
-                    "are answered meanwhile."
+                    f"Another add, turn or erase is running in {self.root}. Wait for it to end; "
+                    "questions are answered meanwhile."
                 ) from error
             yield
 
