@@ -40,7 +40,8 @@ def _interaction(id: str, user: str, answer: str = "") -> Interaction:
 def _act(id: str, user: str, interaction: str = "") -> Feedback:
     return Feedback(
         id=id, kind="edit", user=user, role="curator", at=AT, question=SECRET, answer=SECRET,
-        evidence=(SECRET,), candidates=(SECRET,), order=(0,), reason=SECRET, interaction=interaction,
+        evidence=(SECRET,), candidates=(SECRET,), order=(0,), reason=SECRET,
+        interaction=interaction,
     )  # fmt: skip
 
 

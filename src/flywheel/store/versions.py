@@ -25,6 +25,8 @@ By = Literal["gate", "owner", "rollback", "erasure"]
 """What let a version serve."""
 
 _CHAMPION = "champion"
+_MAX_NUMBER = 2**31 - 1
+"""What PostgreSQL compares with a number of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,8 @@ def put(conn: Connection, version: Version) -> None:
 
 def get(conn: Connection, number: int) -> Version | None:
     """The version of that number, if there is one."""
+    if not 0 < number <= _MAX_NUMBER:
+        return None
     row = conn.execute(select(versions).where(versions.c.number == number)).one_or_none()
     return None if row is None else _version(row)
 
