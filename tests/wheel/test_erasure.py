@@ -74,7 +74,7 @@ def test_erased_file_is_in_no_version_and_in_no_file(filled: Domain) -> None:
     erased = erase(workspace, "source", str(filled.documents / "diary.md"))
 
     assert (erased.versions, erased.version, erased.champion) == ((1,), 2, 2)
-    assert erased.proof.num_pieces == 2 and erased.proof.num_files > 5
+    assert erased.proof.num_pieces >= 2 and erased.proof.num_files > 5
     assert "golden teapot" not in filled.found("What is buried under the old oak tree?")
     assert not filled.ask("Where is the teapot of Bob?").verified
     assert filled.ask(QUESTION).verified, "what does not rest on it stays"
@@ -85,7 +85,7 @@ def test_erased_file_is_in_no_version_and_in_no_file(filled: Domain) -> None:
         kept = interactions.get(conn, asked)
     assert (champion.parent, champion.decision) == (1, "promoted")
     assert kept is not None and kept.candidates == (), "others' answers forget it, too"
-    with pytest.raises(UsageError, match="never again|serves never"):
+    with pytest.raises(UsageError, match="serves never"):
         wheel_versions.promote(workspace, 1)
     with pytest.raises(UsageError, match="no earlier champion"):
         wheel_versions.rollback(workspace)
@@ -243,7 +243,7 @@ MOMENTS = (
     "before flywheel.store.redaction:redact",
     "after flywheel.wheel.erasure:_write_down",
     "after flywheel.wheel.erasure:take",
-    "before flywheel.search.index:build_index",
+    "before flywheel.wheel.stages:_build",
     "before flywheel.store.versions:put_lineage",
     "after flywheel.store.versions:set_champion",
     "after flywheel.wheel.erasure:replace_champion",
@@ -259,6 +259,8 @@ MOMENTS = (
 
 def test_erase_killed_at_any_moment_is_completed_by_the_same_command(domain: Domain) -> None:
     place = domain.write("diary.md", DIARY)
+    # So that what is left is no index that version 1 has already.
+    domain.write("roof.md", "# Roof\n\nThe roof carries at most seventy kilograms of luggage.\n")
     domain.add()
     domain.turn()
     accept(domain.workspace, [edit("c1", BOB, "Where is the teapot of Bob?", SECRET)])

@@ -184,9 +184,10 @@ def _redact_shown(conn: Connection, items: Items) -> Iterator[str]:
 
 
 def _redact_feedback(conn: Connection, items: Items) -> Iterator[str]:
+    """Only an edit's answer is its user's; the others repeat what was shown."""
     for row in _taken(conn, feedback, items.feedback):
-        yield from (row.question, row.answer, row.reason, row.user)
-        yield from (*row.evidence, *row.candidates)
+        yield from (row.question, row.reason, row.user, *row.evidence)
+        yield row.answer if row.kind == "edit" else ""
     _empty(
         conn, feedback, items.feedback, question="", answer="", reason="", user="",
         evidence=[], candidates=[], order=[], content="",
