@@ -249,7 +249,7 @@ MOMENTS = (
     "after flywheel.wheel.erasure:replace_champion",
     "after flywheel.artifacts:Artifacts.remove",
     "after flywheel.wheel.erasure:delete_artifacts",
-    "after flywheel.store.engines:compact",
+    "after flywheel.store.database:Database.compact",
     "before flywheel.wheel.erasure:check",
     "after flywheel.wheel.erasure:check",
     "after flywheel.store.erasures:finish",

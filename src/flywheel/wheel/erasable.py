@@ -30,9 +30,9 @@ _OWN_WORDS = ("edit", "cite")
 
 
 _UNKNOWN = {
-    "user": 'Nothing is kept of a user "{name}". `flywheel trace ID` names who asked or said it.',
-    "source": "Nothing was added from {name}. `flywheel documents` lists sources and paths.",
-    "interaction": 'There is no interaction "{name}". `flywheel ask` prints the id of each.',
+    "user": "Nothing is kept of a user {name!r}. `flywheel trace ID` names who asked or said it.",
+    "source": "Nothing was added from {name!r}. `flywheel documents` lists sources and paths.",
+    "interaction": "There is no interaction {name!r}. `flywheel ask` prints the id of each.",
 }
 
 
@@ -51,7 +51,7 @@ def find(workspace: Workspace, kind: TargetKind, name: str) -> Items:
         items = items_of(conn, kind, name)
         if items or erasures.of_target(conn, kind, name):
             return items
-    raise UsageError(_UNKNOWN[kind].format(name=name))
+    raise UsageError(_UNKNOWN[kind].format(name=name[:200]))
 
 
 def full_name(kind: TargetKind, name: str) -> str:

@@ -98,12 +98,12 @@ def trace(workspace: Workspace, id: str) -> TracedInteraction | TracedFeedback:
         interaction = interactions.get(conn, id)
         act = None if interaction else feedback_store.get(conn, id)
         if erasure := erasures.of_item(conn, id):
-            raise UsageError(f"{id} was erased at {erasure.at}: nothing of it is kept.")
+            raise UsageError(f"{id[:80]!r} was erased at {erasure.at}: nothing of it is kept.")
         if act is not None:
             return _traced(workspace, conn, act)
         if interaction is None:
             raise UsageError(
-                f'Nothing is known by the id "{id}". `flywheel ask` prints the id of an '
+                f"Nothing is known by the id {id[:80]!r}. `flywheel ask` prints the id of an "
                 "interaction; feedback has the one in its file."
             )
         answer = interaction.candidates[0] if interaction.candidates else None
