@@ -195,7 +195,7 @@ def test_question_without_words(flywheel: Run, ready: Path) -> None:
 
 
 def test_command_that_does_not_exist(flywheel: Run) -> None:
-    assert_wrong_usage(flywheel("vers"), "No such command 'vers'. Did you mean 'versions'?")
+    assert_wrong_usage(flywheel("vers"), "No such command 'vers'.", "'versions'?")
     assert_wrong_usage(flywheel("ask", "x", "--acces", "hr"), "Did you mean '--access'?")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from flywheel.records import Answer, Correction, Feedback, Interaction, Passage
 from flywheel.store import (
     corrections,
@@ -13,6 +15,7 @@ from flywheel.store import (
     interactions,
     redaction,
     state,
+    tables,
     versions,
 )
 from flywheel.store.corrections import Entry
@@ -69,7 +72,7 @@ def fill(database: Database) -> None:
         position=0,
     )  # fmt: skip
 
-    def write(conn: documents.Connection) -> None:
+    def write(conn: Connection) -> None:
         documents.put(conn, document, [passage])
         interactions.put(conn, _interaction("i1", "bart", SECRET))
         interactions.put(conn, _interaction("i2", "ann", SECRET))
@@ -143,7 +146,7 @@ def test_erasing_twice_finds_nothing_the_second_time(database: Database) -> None
 
 
 def test_versions_that_learned_or_held_are_marked_and_others_are_not(database: Database) -> None:
-    def write(conn: documents.Connection) -> None:
+    def write(conn: Connection) -> None:
         for version, learned, held in (
             (_version(1), (), ("d1", "d2")),
             (_version(2, learned="yes", index="y"), ("f1", "f2"), ("d2",)),
@@ -178,7 +181,7 @@ def test_erasure_is_known_by_its_target_and_says_nothing_of_it(database: Databas
     with database.read() as conn:
         [done] = erasures.of_target(conn, "user", "bart")
         assert done.done_at and erasures.unfinished_ids(conn) == set()
-        text = " ".join(redaction.rows(conn, erasures.erasures))
+        text = " ".join(redaction.rows(conn, tables.erasures))
     assert "bart" not in text
 
 

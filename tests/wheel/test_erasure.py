@@ -15,7 +15,8 @@ from flywheel.errors import StoreError, UsageError
 from flywheel.records import Feedback
 from flywheel.search.index import PassageIndex
 from flywheel.store import corrections, documents, interactions, redaction, versions
-from flywheel.wheel import erasable, erasure, ingest, lineage, proof
+from flywheel.store.erasures import TargetKind
+from flywheel.wheel import erasable, ingest, lineage, proof
 from flywheel.wheel import versions as wheel_versions
 from flywheel.wheel.erasure import Erased, erase
 from flywheel.wheel.feedback import accept
@@ -210,7 +211,7 @@ def test_source_above_several_takes_them_all(domain: Domain) -> None:
     ],
 )
 def test_unknown_target_is_told_in_a_line_and_changes_nothing(
-    domain: Domain, kind: erasure.TargetKind, name: str, told: str
+    domain: Domain, kind: TargetKind, name: str, told: str
 ) -> None:
     with pytest.raises(UsageError, match=told):
         erase(domain.workspace, kind, name)

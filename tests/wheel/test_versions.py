@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -206,10 +207,6 @@ def test_rollback_imports_nothing_heavy(domain: Domain) -> None:
 def test_bundle_that_is_not_what_was_hashed_does_not_serve(domain: Domain) -> None:
     with domain.workspace.database.read() as conn:
         version = version_store.require(conn, 1)
-    changed = Version(**{**_values(version), "bundle": {**version.bundle, "decide": {}}})
+    changed = replace(version, bundle={**version.bundle, "decide": {}})
     assert "not what was hashed" in versions.problem_of(domain.workspace, changed)
     assert versions.problem_of(domain.workspace, version) == ""
-
-
-def _values(version: Version) -> dict[str, object]:
-    return {name: getattr(version, name) for name in version.__slots__}
