@@ -173,7 +173,11 @@ def test_no_version_yet(flywheel: Run, empty: Path) -> None:
         flywheel("versions").out == "No version yet. Make one from what is staged: flywheel turn\n"
     )
     assert flywheel("documents").out == "No documents yet. Add some: flywheel add DOCUMENTS\n"
-    assert flywheel("versions", "--json").data == {"versions": [], "champion": None}
+    assert flywheel("versions", "--json").data == {
+        "versions": [],
+        "champion": None,
+        "history": [],
+    }
     assert flywheel("documents", "--json").data == {"documents": []}
 
 
