@@ -22,13 +22,18 @@ COMMANDS = {
     "add": {"--access", "--json"},
     "ask": {"--access", "--json"},
     "documents": {"--json"},
+    "erase": {"--interaction", "--json", "--source", "--user", "--yes"},
     "exam": {"--answers", "--json"},
     "feedback": set(),
     "feedback import": {"--json", "--untrusted"},
     "init": set(),
+    "trace": {"--json"},
     "turn": {"--json"},
     "up": set(),
     "versions": {"--json"},
+    "versions compare": {"--json"},
+    "versions promote": {"--json", "--reason"},
+    "versions rollback": {"--json", "--reason"},
 }
 """Every command with its flags: few dials, so a new one is a decision and not an accident."""
 

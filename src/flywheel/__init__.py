@@ -30,8 +30,14 @@ _PUBLIC = {
     "Score": "flywheel.records",
     "Workspace": "flywheel.wheel.workspace",
     "add": "flywheel.wheel.ingest",
+    "compare_versions": "flywheel.wheel.comparison",
+    "erase": "flywheel.wheel.erasure",
     "import_feedback": "flywheel.wheel.feedback:import_file",
+    "list_versions": "flywheel.wheel.versions",
+    "promote": "flywheel.wheel.versions",
     "read_exam": "flywheel.evaluate.exam",
+    "rollback": "flywheel.wheel.versions",
+    "trace": "flywheel.wheel.lineage",
     "turn": "flywheel.wheel.turn",
 }
 

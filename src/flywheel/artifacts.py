@@ -14,8 +14,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from flywheel.errors import StoreError
 
 MANIFEST = "manifest.json"
 
+_KEY = re.compile(r"[0-9a-f]{32}")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNWRITABLE = {errno.EROFS}
 
@@ -76,8 +78,28 @@ class Artifacts:
             place.rename(doomed)
             _delete(doomed)
 
-    def verify(self, artifact: Path) -> None:
+    def keys(self) -> set[str]:
+        """The keys of all finished artifacts, of any stage."""
+        return {place.parent.name for place in self.root.glob(f"*/*/{MANIFEST}")}
+
+    def clear(self, keep: Collection[str]) -> None:
+        """Deletes every artifact but those of these keys, and what killed runs left behind.
+
+        The caller sees to it that nobody is making any.
+        """
+        for place in sorted(self.root.glob("*/*")):
+            key = place.name.removeprefix(".").removesuffix(".unfinished")
+            if not _KEY.fullmatch(key) or (key in keep and place.name == key):
+                continue
+            self.remove(place.parent.name, key)
+            with _explained(place):
+                _delete(_unfinished(place.with_name(key)))
+
+    def verify(self, artifact: Path, *, contents: bool = True) -> None:
         """Compares an artifact's files with its manifest.
+
+        Args:
+            contents: reads every byte; else only which files there are, and their sizes.
 
         Raises:
             StoreError: a file is missing, changed, or was not there when it was made.
@@ -87,7 +109,9 @@ class Artifacts:
         problems = [f"{name} is missing" for name in sorted(expected.keys() - actual)]
         problems += [f"{name} does not belong there" for name in sorted(actual.keys() - expected)]
         for name in sorted(expected.keys() & actual):
-            if _describe(actual[name]) != expected[name]:
+            if actual[name].stat().st_size != expected[name]["size"] or (
+                contents and _describe(actual[name]) != expected[name]
+            ):
                 problems.append(f"{name} has changed")
         if problems:
             raise _damaged(artifact, problems[0])

@@ -108,6 +108,8 @@ class Answer:
     choices: tuple[str, ...] = ()
     """The readings to choose from, where `kind` is `ask_back`."""
     verified: bool = False
+    correction: str = ""
+    """The id of the correction that answered; empty where the documents did."""
     version: int = 0
     timings_ms: dict[str, float] = field(default_factory=dict)
 

@@ -147,7 +147,7 @@ def test_workspace_of_a_newer_release(flywheel: Run, ready: Path) -> None:
 
 def test_two_turns_at_once(flywheel: Run, ready: Path) -> None:
     with Workspace.open(ready) as workspace, workspace.exclusive():
-        told = f"Another add or turn is running in {ready}. Wait for it to end"
+        told = f"Another add, turn or erase is running in {ready}. Wait for it to end"
         assert_told(flywheel("turn"), told)
         assert_told(flywheel("add", "../documents"), told)
 
@@ -173,7 +173,11 @@ def test_no_version_yet(flywheel: Run, empty: Path) -> None:
         flywheel("versions").out == "No version yet. Make one from what is staged: flywheel turn\n"
     )
     assert flywheel("documents").out == "No documents yet. Add some: flywheel add DOCUMENTS\n"
-    assert flywheel("versions", "--json").data == {"versions": [], "champion": None}
+    assert flywheel("versions", "--json").data == {
+        "versions": [],
+        "champion": None,
+        "history": [],
+    }
     assert flywheel("documents", "--json").data == {"documents": []}
 
 
@@ -195,7 +199,7 @@ def test_question_without_words(flywheel: Run, ready: Path) -> None:
 
 
 def test_command_that_does_not_exist(flywheel: Run) -> None:
-    assert_wrong_usage(flywheel("vers"), "No such command 'vers'. Did you mean 'versions'?")
+    assert_wrong_usage(flywheel("vers"), "No such command 'vers'.", "'versions'?")
     assert_wrong_usage(flywheel("ask", "x", "--acces", "hr"), "Did you mean '--access'?")
 
 

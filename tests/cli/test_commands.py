@@ -120,7 +120,8 @@ def test_ask_prints_the_answer_and_where_it_stands(flywheel: Run, ready: Path) -
     assert "The child lock sits on the edge of each rear door. Turn it with the key." in lines
     place = r"\[1\] Doors › Child lock \(doors\.md, characters 0–\d+ of the passage\)"
     assert any(re.fullmatch(place, line) for line in lines)
-    assert re.fullmatch(r"confidence [01]\.\d\d, version 1", lines[-1])
+    assert re.fullmatch(r"confidence [01]\.\d\d, version 1", lines[-2])
+    assert re.fullmatch(r"interaction [0-9a-f]{32}", lines[-1])
 
 
 def test_ask_as_json_has_citations_that_are_exact(flywheel: Run, ready: Path) -> None:
@@ -171,7 +172,7 @@ def test_exam_changes_nothing_in_the_workspace(flywheel: Run, ready: Path) -> No
 
 def test_versions_are_listed_and_the_champion_is_marked(flywheel: Run, ready: Path) -> None:
     data = flywheel("versions", "--json").data
-    assert data.keys() == {"versions", "champion"}
+    assert data.keys() == {"versions", "champion", "history"}
     assert data["champion"] == 1
     (version,) = data["versions"]
     assert (version["number"], version["parent"], version["decision"]) == (1, None, "promoted")

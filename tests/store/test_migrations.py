@@ -35,6 +35,14 @@ ROWS["0002"] = [
     """INSERT INTO corrections VALUES ('f1', '?', '?', '拨动。', '["拨"]', 'u', 'curator',
     '2026-01-01T00:00:00Z', 1, NULL, '["p1"]', TRUE, FALSE, '', '["public"]', '', '', 1)""",
 ]
+ROWS["0003"] = [
+    *(row.replace("'[\"first\"]')", "'[\"first\"]', NULL)") for row in ROWS["0002"]),
+    """INSERT INTO promotions VALUES (1, 1, 'gate', '', 'first', '2026-01-01T00:00:00Z')""",
+    """INSERT INTO version_feedback VALUES (1, 'f1')""",
+    """INSERT INTO index_documents VALUES ('x', 'd1')""",
+    """INSERT INTO erasures VALUES ('e1', 'user', 'ab', '2026-01-01T00:00:00Z', NULL)""",
+    """INSERT INTO erased VALUES ('e1', 'feedback', 'f0')""",
+]
 """Rows of every schema there has been, as its own release would have written them."""
 
 
@@ -107,6 +115,14 @@ def test_database_of_the_first_schema_takes_feedback(url: str) -> None:
         database.write(lambda conn: feedback.put_all(conn, [act], {"f1": "aa"}))
         with database.read() as conn:
             assert list(feedback.list_feedback(conn)) == [act]
+
+
+@pytest.mark.parametrize("revision", ["0001", "0003"])
+def test_promotion_of_every_schema_is_in_the_history(url: str, revision: str) -> None:
+    make_earlier(url, revision)
+    with Database.open(url) as database, database.read() as conn:
+        [promotion] = versions.history(conn)
+    assert (promotion.version, promotion.by) == (1, "gate")
 
 
 def test_newer_schema_is_refused_and_left_alone(url: str) -> None:

@@ -464,7 +464,10 @@ def test_folder_under_two_names_is_one_source(
 
 def test_add_waits_for_no_other_add(blank: Domain) -> None:
     blank.write("doors.md", "# Doors\n\nPull the handle twice to open.\n")
-    with blank.workspace.exclusive(), pytest.raises(WorkspaceBusy, match="Another add or turn"):
+    with (
+        blank.workspace.exclusive(),
+        pytest.raises(WorkspaceBusy, match="Another add, turn or erase"),
+    ):
         blank.add()
 
 

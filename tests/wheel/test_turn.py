@@ -210,7 +210,9 @@ def test_question_without_a_version_says_what_to_do(blank: Domain) -> None:
 def test_turn_is_refused_while_another_process_holds_the_workspace(domain: Domain) -> None:
     with (
         held(domain.root),
-        pytest.raises(WorkspaceBusy, match=r"Another add or turn is running in .* Wait for it"),
+        pytest.raises(
+            WorkspaceBusy, match=r"Another add, turn or erase is running in .* Wait for it"
+        ),
     ):
         domain.turn()
     assert domain.turn().version == 1

@@ -32,6 +32,7 @@ def corrected(question: str, match: Match, index: PassageIndex, reader: Reader) 
         citations=tuple(_citations(correction, passages)),
         passages=tuple(passages),
         verified=correction.verified,
+        correction=correction.id,
     )
 
 

@@ -26,7 +26,9 @@ COMMANDS = {
     "ask": ("ask", "Answer a question, with citations."),
     "feedback": ("feedback", "Bring in what users said about answers."),
     "exam": ("exam", "Say how good the answers to a file of questions are."),
-    "versions": ("versions", "List the versions with their scores."),
+    "versions": ("versions", "List the versions; promote one, roll back, compare two."),
+    "trace": ("trace", "Show what an answer or an act of feedback came from and led to."),
+    "erase": ("erase", "Erase a user, a source or an interaction, and prove it."),
     "up": ("up", "All at once: init, add and turn."),
 }
 """Name → the module that it stands in, and its line in the list of commands."""

@@ -27,6 +27,7 @@ def ask(context: click.Context, text: str, access: tuple[str, ...], as_json: boo
         show.print_json(answer_data(asked))
         return
     print_answer(asked.answer)
+    click.echo(f"interaction {asked.interaction}")
 
 
 def answer_data(asked: Asked) -> dict[str, Any]:

@@ -1,43 +1,168 @@
-"""`flywheel versions`: what the turns have built."""
+"""`flywheel versions`: what the turns have built, which of it serves, and how they compare."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
-from rich.table import Table
 
 from flywheel.cli import show
 from flywheel.cli.workspace import open_workspace
 from flywheel.records import to_json
-from flywheel.store import versions as version_store
+from flywheel.wheel import versions as wheel
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flywheel.wheel.comparison import Compared
+
+reason_option = click.option("--reason", default="", help="Why; kept in the history.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @show.as_json
 @click.pass_context
 def versions(context: click.Context, as_json: bool) -> None:
-    """List the versions: scores, decision, parent; the champion is marked."""
-    with open_workspace(context) as workspace, workspace.database.read() as conn:
-        every = version_store.list_versions(conn)
-        champion = version_store.champion(conn)
-        primary = workspace.settings.gate.primary
-    serving = champion.number if champion else None
-    if as_json:
-        show.print_json({"versions": [to_json(each) for each in every], "champion": serving})
+    """List the versions: scores with intervals, decision, parent; the champion is marked."""
+    if context.invoked_subcommand:
         return
-    if not every:
+    with open_workspace(context) as workspace:
+        listed = wheel.list_versions(workspace)
+        primary = workspace.settings.gate.primary
+    if as_json:
+        show.print_json(
+            {
+                "versions": [to_json(each) for each in listed.versions],
+                "champion": listed.champion,
+                "history": [to_json(each) for each in listed.history],
+            }
+        )
+        return
+    if not listed.versions:
         click.echo("No version yet. Make one from what is staged: flywheel turn")
         return
-    table = Table(title=show.count(len(every), "version"))
-    for name in ("version", "made", "parent", primary, "decision", "reasons"):
+    show.console().print(_table(listed, primary))
+
+
+@versions.command()
+@click.argument("number", type=int)
+@reason_option
+@show.as_json
+@click.pass_context
+def promote(context: click.Context, number: int, reason: str, as_json: bool) -> None:
+    """Let version NUMBER serve from the next question on, whatever the gate said of it."""
+    with open_workspace(context) as workspace:
+        promoted = wheel.promote(workspace, number, reason=reason)
+    _print_promoted(promoted, as_json)
+
+
+@versions.command()
+@reason_option
+@show.as_json
+@click.pass_context
+def rollback(context: click.Context, reason: str, as_json: bool) -> None:
+    """Go back to the champion before; again, to the one before that."""
+    with open_workspace(context) as workspace:
+        promoted = wheel.rollback(workspace, reason=reason)
+    _print_promoted(promoted, as_json)
+
+
+@versions.command()
+@click.argument("a", type=int)
+@click.argument("b", type=int)
+@show.as_json
+@click.pass_context
+def compare(context: click.Context, a: int, b: int, as_json: bool) -> None:
+    """Let versions A and B sit the workspace's exam, and show what B gains. Decides nothing."""
+    from flywheel.wheel.comparison import compare_versions
+
+    with open_workspace(context) as workspace, show.progress_bar() as progress:
+        compared = compare_versions(workspace, a, b, progress)
+    if as_json:
+        show.print_json(_compared_data(compared))
+        return
+    for part in compared.gains:
+        show.console().print(_gains_table(compared, part))
+    if compared.synthetic:
+        click.echo("The exam is synthetic: questions made from the documents, not users' own.")
+
+
+def _print_promoted(promoted: wheel.Promoted, as_json: bool) -> None:
+    if as_json:
+        show.print_json(
+            {
+                "champion": promoted.champion,
+                "before": promoted.before,
+                "passed": list(promoted.passed),
+            }
+        )
+        return
+    for problem in promoted.passed:
+        click.echo(problem)
+    instead = f", in place of version {promoted.before}" if promoted.before else ""
+    click.echo(f"Version {promoted.champion} serves{instead}.")
+
+
+def _table(listed: wheel.Listed, primary: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=show.count(len(listed.versions), "version"))
+    for name in ("version", "made", "parent", primary, "interval", "decision", "reasons"):
         table.add_column(name)
-    for each in every:
+    for each in listed.versions:
         score = each.metrics.get(primary)
         table.add_row(
-            f"{each.number}{' (serves)' if each.number == serving else ''}",
+            f"{each.number}{' (serves)' if each.number == listed.champion else ''}",
             each.created_at,
             str(each.parent or ""),
             f"{score.value:.3f}" if score else "",
-            each.decision,
-            "; ".join(each.reasons),
+            f"{score.low:.3f} – {score.high:.3f}" if score else "",
+            "erased: never serves again" if each.erased else each.decision,
+            show.one_line("; ".join(each.reasons)),
         )
-    show.console().print(table)
+    return table
+
+
+def _compared_data(compared: Compared) -> dict[str, Any]:
+    return {
+        "versions": [compared.first, compared.second],
+        "num_questions": compared.num_questions,
+        "synthetic": compared.synthetic,
+        "gains": {
+            part: {
+                each.metric: {
+                    "first": each.champion,
+                    "second": each.challenger,
+                    "gain": each.gain,
+                    "low": each.low,
+                    "high": each.high,
+                    "num_groups": each.num_groups,
+                    "num_changed": each.num_changed,
+                }
+                for each in gains
+            }
+            for part, gains in compared.gains.items()
+        },
+    }
+
+
+def _gains_table(compared: Compared, part: str) -> Table:
+    from rich.table import Table
+
+    title = f"version {compared.second} against {compared.first}, 95 % intervals"
+    table = Table(title=f"{part}: {title}")
+    table.add_column("metric")
+    heads = (f"version {compared.first}", f"version {compared.second}", "gain", "interval")
+    for name in (*heads, "groups", "differ"):
+        table.add_column(name, justify="right")
+    for each in compared.gains[part]:
+        table.add_row(
+            each.metric,
+            f"{each.champion:.3f}",
+            f"{each.challenger:.3f}",
+            f"{each.gain:+.3f}",
+            f"{each.low:+.3f} – {each.high:+.3f}",
+            str(each.num_groups),
+            str(each.num_changed),
+        )
+    return table

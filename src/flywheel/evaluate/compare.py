@@ -35,6 +35,8 @@ class Comparison:
     gain: float
     low: float
     """The one-sided lower bound of the gain at `alpha`."""
+    high: float
+    """The upper bound at the same; both together, an interval of 1 - 2 `alpha`."""
     smallest_gain: float
     """What would have been seen four times of five, with differences that vary as these do."""
     alpha: float
@@ -88,6 +90,7 @@ def compare(champion: Sitting, challenger: Sitting, metric: str, k: int, seed: i
         challenger=values[1],
         gain=sign * (values[1] - values[0]),
         low=float(np.quantile(drawn, alpha)),
+        high=float(np.quantile(drawn, 1 - alpha)),
         smallest_gain=_smallest_gain(float(drawn.std()), alpha, num_groups),
         alpha=alpha,
         num_resamples=len(drawn),

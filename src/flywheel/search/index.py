@@ -246,6 +246,18 @@ class PassageIndex:
         yield from self._table.search().select(columns).to_batches(BATCH)
 
 
+def every_text(folder: Path) -> Iterator[str]:
+    """All that an index can show of its passages, in every state that its table ever had."""
+    import lancedb
+
+    table = lancedb.connect(folder).open_table(TABLE)
+    for version in table.list_versions():
+        table.checkout(version["version"])
+        for batch in table.search().select(["title", "path", "headings", "text"]).to_batches(BATCH):
+            for row in batch.to_pylist():
+                yield from (row["title"], row["path"], *row["headings"], row["text"])
+
+
 def _matching(text: str, column: str) -> MatchQuery:
     from lancedb.query import MatchQuery
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,6 +20,7 @@ from flywheel.errors import StoreError
 from flywheel.store import schema
 from flywheel.store.engines import (
     SQLITE,
+    compact,
     enable_write_ahead_log,
     parse_url,
     reading_engine,
@@ -33,8 +35,9 @@ T = TypeVar("T")
 class Database:
     """An open database. Safe for threads; every process opens its own."""
 
-    def __init__(self, name: str, reading: Engine, writing: Engine) -> None:
+    def __init__(self, name: str, reading: Engine, writing: Engine, timeout_seconds: float) -> None:
         self._name, self._reading, self._writing = name, reading, writing
+        self._timeout_seconds = timeout_seconds
         self._writer = Writer(writing, name)
         self._process = os.getpid()
 
@@ -60,7 +63,8 @@ class Database:
         except BaseException:
             reading.dispose()
             raise
-        return cls(name, reading, writing_engine(parsed, busy_timeout_seconds))
+        writing = writing_engine(parsed, busy_timeout_seconds)
+        return cls(name, reading, writing, busy_timeout_seconds)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -81,6 +85,29 @@ class Database:
         """
         self._check_process()
         return self._writer.write(function)
+
+    def compact(self, tables: Sequence[str]) -> None:
+        """Clears what deleted and changed rows of these tables leave in the files.
+
+        Raises:
+            StoreError: another process holds on to an older state of the data.
+        """
+        self._check_process()
+        with explained(self._name):
+            done = compact(self._writing.url, tables, self._timeout_seconds)
+        if not done:
+            raise StoreError(
+                f"{self._name} is being read by another process, which keeps its log from being "
+                "cleared. Let that one finish, then run the same command again."
+            )
+
+    def files(self) -> list[Path]:
+        """The files that the data are in; none where a server keeps them."""
+        if self._writing.url.drivername != SQLITE:
+            return []
+        name = str(self._writing.url.database)
+        every = (Path(name + suffix) for suffix in ("", "-wal", "-journal"))
+        return [path for path in every if path.is_file()]
 
     def close(self) -> None:
         """Finishes the waiting writes and closes the connections."""

@@ -125,8 +125,16 @@ def list_documents(conn: Connection, *, deleted: bool = False) -> Iterator[Stage
     if not deleted:
         query = query.where(documents.c.deleted_at.is_(None))
     for row in conn.execute(query.order_by(documents.c.source, documents.c.path)):
-        values = dict(row._mapping)
-        yield StagedDocument(**{**values, "access": tuple(values["access"])})
+        yield _staged(row)
+
+
+def get_all(conn: Connection, ids: Iterable[str]) -> dict[str, StagedDocument]:
+    """The documents of these ids, the deleted ones too, by id."""
+    found: dict[str, StagedDocument] = {}
+    for group in in_groups(ids):
+        for row in conn.execute(select(*_COLUMNS).where(documents.c.id.in_(group))):
+            found[row.id] = _staged(row)
+    return found
 
 
 def stamps(conn: Connection, source: str) -> dict[str, Stamp]:
@@ -223,6 +231,26 @@ def passages_digest(conn: Connection) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
+def digest_of(its_passages: Iterable[Passage]) -> str:
+    """The same hash of passages that come from elsewhere, in any order.
+
+    So an index that is made from another one has the key that the turn would give it.
+    """
+    by_document: dict[str, list[Passage]] = {}
+    for each in its_passages:
+        by_document.setdefault(each.document, []).append(each)
+    rows = []
+    for id, own in sorted(by_document.items()):
+        own.sort(key=lambda each: each.position)
+        rows.append([id, own[0].path, list(own[0].access), _hash(own)])
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def shown(conn: Connection) -> set[str]:
+    """The ids of the documents whose passages `iterate_passages` gives."""
+    return set(conn.scalars(select(documents.c.id).where(_shown)))
+
+
 def hidden(conn: Connection) -> set[str]:
     """The ids of deleted documents, which no version may show."""
     query = select(documents.c.id).where(documents.c.deleted_at.is_not(None))
@@ -250,6 +278,11 @@ def num_passages(conn: Connection) -> int:
     return (
         conn.scalar(select(func.coalesce(func.sum(documents.c.num_passages), 0)).where(_shown)) or 0
     )
+
+
+def _staged(row: AnyRow) -> StagedDocument:
+    values = dict(row._mapping)
+    return StagedDocument(**{**values, "access": tuple(values["access"])})
 
 
 def _earlier(ids: list[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -72,6 +73,27 @@ def enable_write_ahead_log(url: URL, timeout_seconds: float) -> str | None:
             return None
         raise
     return mode
+
+
+def compact(url: URL, tables: Sequence[str], timeout_seconds: float) -> bool:
+    """Gives back, and clears, what deleted and changed rows took up; outside any transaction.
+
+    Returns:
+        Whether SQLite's log is empty now. It is not while another process reads an older state.
+    """
+    if url.drivername == POSTGRESQL:
+        options = {"isolation_level": "AUTOCOMMIT"}
+        engine = _postgresql(url, timeout_seconds, poolclass=NullPool, execution_options=options)
+        with engine.connect() as connection:
+            for table in tables:
+                # ANALYZE, since the planner's statistics keep samples of what stood in a column.
+                connection.exec_driver_sql(f'VACUUM (FULL, ANALYZE) "{table}"')
+        return True
+    engine = create_engine(url, connect_args={"timeout": timeout_seconds}, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("VACUUM")
+        row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    return bool(row[0] == 0)
 
 
 def _sqlite(url: URL, timeout_seconds: float, begin: str, **pool: Any) -> Engine:

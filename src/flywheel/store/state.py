@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from flywheel.store.tables import state
 
@@ -19,3 +19,8 @@ def put(conn: Connection, key: str, value: Any) -> None:
     changed = conn.execute(update(state).where(state.c.key == key).values(value=value))
     if changed.rowcount == 0:
         conn.execute(insert(state).values(key=key, value=value))
+
+
+def remove(conn: Connection, key: str) -> None:
+    """Forgets the value of that name. One that is not there is fine."""
+    conn.execute(delete(state).where(state.c.key == key))

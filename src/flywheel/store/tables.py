@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 metadata = MetaData()
 
@@ -159,6 +159,54 @@ versions = Table(
     Column("metrics", JSON, nullable=False),
     Column("decision", Text, nullable=False),
     Column("reasons", JSON, nullable=False),
+    # The only mark on a version: the erasure that took away what it held or learned from.
+    Column("erased", Text),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # None where an erasure left nothing that could serve.
+    Column("version", Integer, ForeignKey("versions.number")),
+    Column("by", Text, nullable=False),
+    Column("user", SafeText, nullable=False),
+    Column("reason", SafeText, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+version_feedback = Table(
+    "version_feedback",
+    metadata,
+    Column("version", Integer, ForeignKey("versions.number"), primary_key=True),
+    Column("feedback", SafeText, primary_key=True, index=True),
+)
+
+index_documents = Table(
+    "index_documents",
+    metadata,
+    Column("index", Text, primary_key=True),
+    Column("document", SafeText, primary_key=True, index=True),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # A hash of who or what was to be erased, for whoever restores an older copy.
+    Column("of", Text, nullable=False, index=True),
+    Column("at", Text, nullable=False),
+    # None until all of it is done and proven.
+    Column("done_at", Text),
+)
+
+erased = Table(
+    "erased",
+    metadata,
+    Column("erasure", Text, ForeignKey("erasures.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("id", SafeText, primary_key=True, index=True),
 )
 
 state = Table(

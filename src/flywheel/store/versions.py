@@ -1,11 +1,14 @@
 """Versions and the champion: values ↔ rows, on the connection that the caller holds.
 
-A version never changes once it is put; which one serves is a single row of the state.
+A version never changes once it is put, but for the mark of an erasure. Which one serves is a single
+row of the state; how it came to serve is a history that only grows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, insert, select
@@ -13,12 +16,17 @@ from sqlalchemy import Connection, Row, func, insert, select
 from flywheel.errors import UsageError
 from flywheel.records import Score, from_json, to_json
 from flywheel.store import state
-from flywheel.store.tables import versions
+from flywheel.store.tables import index_documents, promotions, version_feedback, versions
 
 Decision = Literal["promoted", "kept"]
 """`promoted`: the challenger became the champion; `kept`: the champion stayed."""
 
+By = Literal["gate", "owner", "rollback", "erasure"]
+"""What let a version serve."""
+
 _CHAMPION = "champion"
+_MAX_NUMBER = 2**31 - 1
+"""What PostgreSQL compares with a number of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +44,22 @@ class Version:
     metrics: dict[str, Score] = field(default_factory=dict)
     decision: Decision
     reasons: tuple[str, ...] = ()
+    erased: str | None = None
+    """The erasure that took away what it held or learned from: it serves never again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promotion:
+    """One step of the history: a version that came to serve, and how."""
+
+    version: int | None
+    """None where an erasure left nothing that could serve."""
+    by: By
+    user: str
+    """Who did it, where a person did."""
+    reason: str
+    at: str
+    """UTC, ISO 8601."""
 
 
 def put(conn: Connection, version: Version) -> None:
@@ -45,6 +69,8 @@ def put(conn: Connection, version: Version) -> None:
 
 def get(conn: Connection, number: int) -> Version | None:
     """The version of that number, if there is one."""
+    if not 0 < number <= _MAX_NUMBER:
+        return None
     row = conn.execute(select(versions).where(versions.c.number == number)).one_or_none()
     return None if row is None else _version(row)
 
@@ -66,15 +92,76 @@ def champion(conn: Connection) -> Version | None:
     return None if number is None else get(conn, number)
 
 
-def set_champion(conn: Connection, number: int) -> None:
-    """Lets a version serve, in place of the one before.
+def set_champion(
+    conn: Connection, number: int | None, by: By = "gate", user: str = "", reason: str = ""
+) -> None:
+    """Lets a version serve, in place of the one before; None lets nothing serve.
 
     Raises:
         UsageError: there is no such version.
     """
-    if get(conn, number) is None:
-        raise UsageError(f"There is no version {number}; `flywheel versions` lists them.")
+    if number is not None:
+        require(conn, number)
+    last = conn.scalar(select(func.max(promotions.c.number))) or 0
+    promotion = Promotion(
+        version=number,
+        by=by,
+        user=user,
+        reason=reason,
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+    conn.execute(insert(promotions), to_json(promotion) | {"number": last + 1})
     state.put(conn, _CHAMPION, number)
+
+
+def require(conn: Connection, number: int) -> Version:
+    """The version of that number.
+
+    Raises:
+        UsageError: there is none.
+    """
+    version = get(conn, number)
+    if version is None:
+        raise UsageError(f"There is no version {number}; `flywheel versions` lists them.")
+    return version
+
+
+def history(conn: Connection) -> list[Promotion]:
+    """Every promotion, the first one first."""
+    columns = [each for each in promotions.c if each.name != "number"]
+    rows = conn.execute(select(*columns).order_by(promotions.c.number))
+    return [from_json(Promotion, dict(row._mapping)) for row in rows]
+
+
+def put_lineage(
+    conn: Connection, version: Version, feedback: Iterable[str], documents: Iterable[str]
+) -> None:
+    """Keeps what a version learned from and what its index holds, beside the version itself."""
+    learned = [{"version": version.number, "feedback": id} for id in sorted(set(feedback))]
+    if learned:
+        conn.execute(insert(version_feedback), learned)
+    index = version.bundle["index"]
+    if not held_by(conn, index):  # else another version has the same one
+        held = [{"index": index, "document": id} for id in sorted(set(documents))]
+        conn.execute(insert(index_documents), held)
+
+
+def learned_from(conn: Connection, number: int) -> set[str]:
+    """The ids of the feedback that a version learned from."""
+    query = select(version_feedback.c.feedback).where(version_feedback.c.version == number)
+    return set(conn.scalars(query))
+
+
+def that_learned(conn: Connection, feedback: str) -> list[int]:
+    """The numbers of the versions that learned from one act of feedback."""
+    query = select(version_feedback.c.version).where(version_feedback.c.feedback == feedback)
+    return list(conn.scalars(query.order_by(version_feedback.c.version)))
+
+
+def held_by(conn: Connection, index: str) -> set[str]:
+    """The ids of the documents that an index holds, by the key of its artifact."""
+    query = select(index_documents.c.document).where(index_documents.c.index == index)
+    return set(conn.scalars(query))
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> Version:

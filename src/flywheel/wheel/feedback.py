@@ -36,7 +36,8 @@ REPLACED, DECIDED, WITHDRAWN = "replaced", "decided otherwise", "withdrawn"
 
 _TAKEN = "its id is another act's, with other content or from another role; give it one of its own"
 _SHOWN_CHARS = 60
-_LOCATED_IN = "corrections_located_in"
+LOCATED_IN = "corrections_located_in"
+"""The state that says for which documents `recheck` has found the evidence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +85,8 @@ def accept(
         feedback_store.put_all(conn, new, contents)
         corrections.put_all(conn, new_entries)
         if any(evidence[act.id].unfound for act in new):
-            state.put(conn, _LOCATED_IN, None)
-        return new, _settle(conn, [each.key for each in new_entries])
+            state.put(conn, LOCATED_IN, None)
+        return new, settle(conn, [each.key for each in new_entries])
 
     new, disputes = workspace.database.write(write)
     return Accepted(
@@ -162,7 +163,7 @@ def withdraw(workspace: Workspace, id: str, curator: str, reason: str = WITHDRAW
     def write(conn: Connection) -> None:
         entry = _in_force(conn, id)
         corrections.mark_all(conn, [replace(entry, withdrawn=reason, decided_by=curator)])
-        _settle(conn, [entry.key])
+        settle(conn, [entry.key])
 
     workspace.database.write(write)
 
@@ -179,7 +180,7 @@ def recheck(workspace: Workspace) -> int:
     with workspace.database.read() as conn:
         entries = {each.correction.id: each for each in corrections.entries_in_force(conn)}
         digest = documents.passages_digest(conn) if entries else ""
-        if not entries or state.get(conn, _LOCATED_IN) == digest:
+        if not entries or state.get(conn, LOCATED_IN) == digest:
             return 0
     moved = list(_relocated(workspace, list(entries.values())))
 
@@ -193,7 +194,7 @@ def recheck(workspace: Workspace) -> int:
         ]
         corrections.mark_all(conn, same)
         if len(same) == len(moved):
-            state.put(conn, _LOCATED_IN, digest)
+            state.put(conn, LOCATED_IN, digest)
         return len(same)
 
     return workspace.database.write(write)
@@ -260,7 +261,7 @@ def _entries(
     }
 
 
-def _settle(conn: Connection, keys: Sequence[str]) -> list[str]:
+def settle(conn: Connection, keys: Iterable[str]) -> list[str]:
     """Marks what was replaced and who contradicts whom; a line for each contradiction."""
     notes: list[str] = []
     changed: list[Entry] = []

@@ -24,7 +24,7 @@ from flywheel.collect.read import Scanned, Unreadable, absolute, printable, scan
 from flywheel.errors import SourceError
 from flywheel.records import PUBLIC, Fate
 from flywheel.store import documents as document_store
-from flywheel.store import state
+from flywheel.store import erasures, state
 from flywheel.store.documents import StagedDocument, Stamp
 from flywheel.wheel.feedback import recheck
 
@@ -36,7 +36,10 @@ MAX_CLEARED = 20
 """A place from which more files went all at once was rather not mounted than cleared."""
 _COLLECTED_WITH = "collected_with"
 _ACCESS = "access"
-_UNRESOLVED = "unresolved"
+UNRESOLVED = "unresolved"
+"""The state that says that `resolve` has something to do."""
+
+KEPT_OUT = "erased; to have it back, add this file by its own name"
 
 Progress = Callable[[str, int, int], None]
 """`collect`, how many files of the source are done, and how many there are."""
@@ -81,7 +84,7 @@ def add(
     files: list[FileFate] = []
     num_deleted = 0
     with workspace.exclusive():
-        named = dict.fromkeys(map(_full_name, sources))
+        named = dict.fromkeys(map(full_name, sources))
         scans = {source: _scan(workspace, source) for source in named}
         for source, scanned in scans.items():
             its_files, deleted = _add_source(
@@ -113,7 +116,7 @@ def _listed(each: StagedDocument) -> FileFate:
     )
 
 
-def _full_name(source: str) -> str:
+def full_name(source: str) -> str:
     """One name for one place, so that a folder is not added twice under two."""
     if _is_address(source):
         return source
@@ -181,6 +184,8 @@ def _add_source(
         known = document_store.stamps(conn, source)
         is_current = state.get(conn, f"{_COLLECTED_WITH}:{source}") == collected_with
         labels = tuple(access or state.get(conn, f"{_ACCESS}:{source}") or (PUBLIC,))
+        out = erasures.kept_out(conn)
+    erased = {each.path for each in scanned if pipeline.document_id(source, each.path) in out}
     same = {each.path for each in scanned if is_current and _is_same(each, known.get(each.path))}
     closed = tuple(
         each.hides for each in scanned if isinstance(each, Unreadable) and each.hides is not None
@@ -199,8 +204,9 @@ def _add_source(
             state.put(conn, f"{_COLLECTED_WITH}:{source}", collected_with)
 
     workspace.database.write(prepare)
-    fresh = (each for each in scanned if each.path not in same)
+    fresh = (each for each in scanned if each.path not in same | erased)
     fates = {path: _unchanged(source, path) for path in same}
+    fates |= {path: _kept_out(source, path) for path in erased}
     with closing(pipeline.collect(fresh, workspace.settings.collect, labels)) as collected:
         for batch in _batches(collected, FILES_PER_COMMIT):
             _stage(workspace, batch, labels)
@@ -220,7 +226,7 @@ def _stage(workspace: Workspace, batch: list[Collected], access: tuple[str, ...]
     staged = [(_staged(each, access), each.passages) for each in batch]
 
     def write(conn: Connection) -> None:
-        state.put(conn, _UNRESOLVED, True)
+        state.put(conn, UNRESOLVED, True)
         document_store.put_all(conn, staged)
 
     workspace.database.write(write)
@@ -234,11 +240,11 @@ def resolve(workspace: Workspace) -> dict[tuple[str, str], StagedDocument]:
     """
 
     def write(conn: Connection) -> dict[tuple[str, str], StagedDocument]:
-        if state.get(conn, _UNRESOLVED):
+        if state.get(conn, UNRESOLVED):
             staged = document_store.list_documents(conn)
             verdicts = dedupe.resolve([_fingerprint(each) for each in staged if each.signature])
             document_store.set_fates(conn, verdicts)
-            state.put(conn, _UNRESOLVED, False)
+            state.put(conn, UNRESOLVED, False)
         return {(each.source, each.path): each for each in document_store.list_documents(conn)}
 
     return workspace.database.write(write)
@@ -255,7 +261,7 @@ def _tombstone(conn: Connection, source: str, paths: list[str]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         ids = [pipeline.document_id(source, path) for path in paths]
         document_store.mark_deleted(conn, ids, now)
-        state.put(conn, _UNRESOLVED, True)
+        state.put(conn, UNRESOLVED, True)
 
 
 def _fingerprint_of(settings: CollectSettings) -> str:
@@ -307,6 +313,10 @@ def _unchanged(source: str, path: str) -> FileFate:
     return FileFate(source=source, path=path, fate="unchanged", reason="", passages=0)
 
 
+def _kept_out(source: str, path: str) -> FileFate:
+    return FileFate(source=source, path=path, fate="dropped", reason=KEPT_OUT, passages=0)
+
+
 def _fate(each: Collected, stamp: Stamp | None) -> FileFate:
     is_same = stamp is not None and stamp.sha256 == each.sha256 != ""
     return FileFate(
@@ -320,7 +330,9 @@ def _fate(each: Collected, stamp: Stamp | None) -> FileFate:
 
 def _final(each: FileFate, staged: dict[tuple[str, str], StagedDocument]) -> FileFate:
     """With what deduplication decided afterwards; an unchanged file says what it was before."""
-    document = staged[each.source, each.path]
+    document = staged.get((each.source, each.path))
+    if document is None:  # kept out
+        return each
     reason = document.reason
     if each.fate == "unchanged":
         reason = ": ".join(part for part in (document.fate, document.reason) if part)

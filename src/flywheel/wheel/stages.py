@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.answer.assistant import Assistant
 from flywheel.answer.decide import Calibration
@@ -18,11 +18,14 @@ from flywheel.build.thresholds import Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
 from flywheel.learn.groups import group
-from flywheel.records import Example, ExamQuestion, from_json, to_json
+from flywheel.records import Example, ExamQuestion, Passage, from_json, to_json
 from flywheel.search import index as search_index
 from flywheel.search.index import PassageIndex, Reader, build_index
 from flywheel.store import corrections, documents
 from flywheel.wheel.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flywheel.search.embed import Embedder
 
 NUM_TRAINING_QUESTIONS = 300
 TRAINING_SEED = 1
@@ -43,6 +46,11 @@ class Learnable:
     """Left out, since the exam asks nearly the same."""
 
     @property
+    def feedback(self) -> frozenset[str]:
+        """The ids of the acts that taught it."""
+        return frozenset(each.id for each in self.examples)
+
+    @property
     def digest(self) -> str:
         """A hash of the examples, whatever the index."""
         lines = [to_json(each) for each in self.examples]
@@ -56,16 +64,36 @@ def index(workspace: Workspace, progress: Progress) -> str:
         num_passages = documents.num_passages(conn)
         if num_passages == 0:
             raise WorkspaceError("Nothing is staged. Add documents first: `flywheel add FOLDER`.")
-        embedder = workspace.embedder
-        inputs = {"passages": digest, "embedding": embedder.fingerprint if embedder else ""}
-        key = workspace.artifacts.key("index", search_index.CODE_VERSION, inputs)
+        passages = documents.iterate_passages(conn)
+        return _index_of(workspace, digest, _counted(passages, num_passages, "index", progress))
 
-        def make(folder: Path) -> None:
-            passages = documents.iterate_passages(conn)
-            build_index(folder, _counted(passages, num_passages, "index", progress), embedder)
 
-        workspace.artifacts.build("index", key, make)
+def index_without(
+    workspace: Workspace, index_key: str, gone: Collection[str], progress: Progress
+) -> str:
+    """An index anew, without some documents. Returns the artifact's key; empty if none is left.
+
+    From the index itself: what was staged since is for a turn.
+    """
+    # All at once: Lance stands still where one table is read while it writes another from that.
+    every = opened(workspace, index_key).passages()
+    left = [each for each in every if each.document not in gone]
+    if not left:
+        return ""
+    counted = _counted(left, len(left), "index", progress)
+    return _index_of(workspace, documents.digest_of(left), counted)
+
+
+def _index_of(workspace: Workspace, digest: str, passages: Iterable[Passage]) -> str:
+    embedder = workspace.embedder
+    inputs = {"passages": digest, "embedding": embedder.fingerprint if embedder else ""}
+    key = workspace.artifacts.key("index", search_index.CODE_VERSION, inputs)
+    workspace.artifacts.build("index", key, lambda folder: _build(folder, passages, embedder))
     return key
+
+
+def _build(folder: Path, passages: Iterable[Passage], embedder: Embedder | None) -> None:
+    build_index(folder, passages, embedder)
 
 
 def opened(workspace: Workspace, index_key: str) -> PassageIndex:

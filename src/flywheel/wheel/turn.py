@@ -9,8 +9,6 @@ finished stages and comes to the same version.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +20,14 @@ from sqlalchemy import Connection
 from flywheel.answer.assistant import Assistant
 from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import ExamQuestion, Score, to_json
-from flywheel.store import versions
+from flywheel.store import documents, versions
 from flywheel.store.versions import Version
 from flywheel.wheel import examination, feedback, gate, ingest, stages
 from flywheel.wheel.stages import Learnable, Progress
+from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import Workspace
+
+MOVED = "the owner promoted another version meanwhile; turn again to compare with that one"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,22 +60,21 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
         exam = examination.questions(workspace, stages.opened(workspace, index))
         learnable = stages.learnable(workspace, exam)
         bundle = build(workspace, index, learnable, progress)
-        if champion and champion.bundle_hash == _hash(bundle):
+        if champion and champion.bundle_hash == hash_of(bundle):
             return _nothing_new(champion, champion, time.perf_counter() - started)
         challenger = workspace.assemble(bundle, number=0)
-        known = latest and latest.bundle_hash == _hash(bundle)
-        if latest and known and examination.was_latest(workspace, exam):
+        known = latest and latest.bundle_hash == hash_of(bundle)
+        if champion and latest and known and examination.was_latest(workspace, exam):
             return _nothing_new(latest, champion, time.perf_counter() - started)
         sitting = evaluate(exam, challenger, workspace, progress)
         decision = decide(workspace, champion, bundle, exam, sitting, progress)
         decision = _with_learned(decision, learnable, bundle)
-        version = keep(workspace, champion, bundle, exam, sitting, decision)
-    serving = version.number if decision.promote or champion is None else champion.number
+        version = keep(workspace, champion, bundle, exam, sitting, decision, learnable)
     return Turned(
         version=version.number,
         decision=version.decision,
         reasons=version.reasons,
-        champion=serving,
+        champion=workspace.champion().number,
         metrics=dict(sitting.metrics),
         sitting=sitting,
         seconds=time.perf_counter() - started,
@@ -144,36 +144,47 @@ def keep(
     exam: Sequence[ExamQuestion],
     sitting: Sitting,
     decision: gate.Decision,
+    learnable: Learnable,
 ) -> Version:
-    """Writes the version and, if it won, the champion: both or neither."""
+    """Writes the version, what it learned from and, if it won, the champion: all or nothing."""
 
     def write(conn: Connection) -> Version:
+        standing = versions.champion(conn)
+        # Promoting and rolling back wait for no turn.
+        won = decision.promote and _number(standing) == _number(champion)
+        moved = () if won or not decision.promote else (MOVED,)
         version = Version(
             number=versions.next_number(conn),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             parent=champion.number if champion else None,
             bundle=bundle,
-            bundle_hash=_hash(bundle),
+            bundle_hash=hash_of(bundle),
             metrics=dict(sitting.metrics),
-            decision="promoted" if decision.promote else "kept",
-            reasons=decision.reasons,
+            decision="promoted" if won else "kept",
+            reasons=(*decision.reasons, *moved),
         )
         versions.put(conn, version)
+        learned = learnable.feedback if bundle["learned"] else ()
+        versions.put_lineage(conn, version, learned, documents.shown(conn))
         examination.remember(conn, exam, workspace.settings.gate)
         if decision.tested_gain:
             examination.count_decision(conn, exam)
-        if decision.promote:
-            versions.set_champion(conn, version.number)
+        if won:
+            versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
         return version
 
     return workspace.database.write(write)
 
 
 def _standing(workspace: Workspace) -> tuple[Version | None, Version | None]:
-    """The champion and the newest version."""
+    """The champion and the newest version, of those that an erasure left."""
     with workspace.database.read() as conn:
-        every = versions.list_versions(conn)
+        every = [each for each in versions.list_versions(conn) if not each.erased]
         return versions.champion(conn), every[-1] if every else None
+
+
+def _number(version: Version | None) -> int | None:
+    return None if version is None else version.number
 
 
 def _nothing_new(earlier: Version, champion: Version | None, seconds: float) -> Turned:
@@ -210,7 +221,3 @@ def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> b
     """
     follows = {"index": "", "calibration": "", "ranker": ""}
     return {**champion, **follows} == {**challenger, **follows}
-
-
-def _hash(bundle: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(bundle, sort_keys=True).encode()).hexdigest()

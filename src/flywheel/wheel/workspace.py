@@ -131,7 +131,7 @@ class Workspace:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Holds the workspace for one add or turn; the system lets go when the holder dies.
+        """Holds the workspace for one add, turn or erase; the system lets go when the holder dies.
 
         Raises:
             WorkspaceBusy: another process holds it.
@@ -141,8 +141,8 @@ class Workspace:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise WorkspaceBusy(
-                    f"Another add or turn is running in {self.root}. Wait for it to end; questions "
-                    "are answered meanwhile."
+                    f"Another add, turn or erase is running in {self.root}. Wait for it to end; "
+                    "questions are answered meanwhile."
                 ) from error
             yield
 
@@ -165,7 +165,7 @@ class Workspace:
         return self._embedders[name]
 
     def assistant(self, version: Version) -> Assistant:
-        """A version, ready to answer; kept open for the next question."""
+        """A version, ready to answer; kept open until another one answers."""
         if version.number not in self._assistants:
             self._assistants[version.number] = self.assemble(version.bundle, version.number)
         return self._assistants[version.number]
@@ -259,8 +259,7 @@ class Workspace:
 
         Personal data in what is kept are masked; the answer itself is not touched.
         """
-        version = self.champion()
-        answer = self._answer(version, question, user, self.reader(labels))
+        answer, version = self.answer(question, user, labels)
         masked = privacy.mask(question, privacy.find(question))
         interaction = Interaction(
             id=uuid.uuid4().hex,
@@ -273,7 +272,25 @@ class Workspace:
         self.database.write(lambda conn: interactions.put(conn, interaction))
         return Asked(answer=answer, interaction=interaction.id)
 
+    def answer(
+        self, question: str, user: str = "owner", labels: Sequence[str] | None = None
+    ) -> tuple[Answer, Version]:
+        """Answers a question as `ask` does, and keeps nothing of it. With the version that did."""
+        version = self.champion()
+        try:
+            return self._answer(version, question, user, self.reader(labels)), version
+        except Exception:
+            # Another process may promote and erase meanwhile: then the new champion answers.
+            standing = self.champion()
+            if standing.number == version.number:
+                raise
+        return self._answer(standing, question, user, self.reader(labels)), standing
+
     def _answer(self, version: Version, question: str, user: str, reader: Reader) -> Answer:
+        for other in self._assistants.keys() - {version.number}:
+            # What no longer serves may be erased: nothing of it stays in memory.
+            self._assistants.pop(other, None)
+            self._corrections.pop(other, None)
         assistant = self.assistant(version)
         if version.number not in self._corrections:
             self._corrections[version.number] = LiveCorrections(

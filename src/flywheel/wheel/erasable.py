@@ -1,0 +1,132 @@
+"""What an erase takes: the rows of a user, a source or an interaction, and what repeats them.
+
+What others were shown of it goes too: their questions stay, unless they hold the words of an
+erased source. What two documents say, or two users, belongs to the one that stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from sqlalchemy import Connection
+
+from flywheel.collect.read import printable
+from flywheel.errors import UsageError
+from flywheel.store import documents, erasures, redaction
+from flywheel.store.documents import StagedDocument
+from flywheel.store.erasures import TargetKind
+from flywheel.store.redaction import Items
+from flywheel.wheel import ingest
+from flywheel.wheel.proof import MIN_BYTES, Needles, pieces, without_others
+from flywheel.wheel.workspace import Workspace
+
+_SHOWN_DOCUMENT = re.compile(r'"document": "([0-9a-f]+)"')
+_SHOWN_CORRECTION = re.compile(r'"correction": "((?:[^"\\]|\\.)+)"')
+_OWN_WORDS = ("edit", "cite")
+"""Acts that say something of their own; the others repeat what was shown."""
+
+
+_UNKNOWN = {
+    "user": "Nothing is kept of a user {name!r}. `flywheel trace ID` names who asked or said it.",
+    "source": "Nothing was added from {name!r}. `flywheel documents` lists sources and paths.",
+    "interaction": "There is no interaction {name!r}. `flywheel ask` prints the id of each.",
+}
+
+
+def find(workspace: Workspace, kind: TargetKind, name: str) -> Items:
+    """What an erase would take. Changes nothing.
+
+    Args:
+        name: a user's name; a file, folder or address that was added, or a part of it; or an
+            interaction's id.
+
+    Raises:
+        UsageError: nothing is kept of it, and never was any.
+    """
+    name = full_name(kind, name)
+    with workspace.database.read() as conn:
+        items = items_of(conn, kind, name)
+        if items or erasures.of_target(conn, kind, name):
+            return items
+    raise UsageError(_UNKNOWN[kind].format(name=name[:200]))
+
+
+def full_name(kind: TargetKind, name: str) -> str:
+    """One name for one target.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not name.strip():
+        raise UsageError(f"An empty name is no {kind}.")
+    return printable(ingest.full_name(name)) if kind == "source" else name
+
+
+def items_of(conn: Connection, kind: TargetKind, name: str) -> Items:
+    """What an erase of a target, by its full name, would take."""
+    if kind == "source":
+        return _of_source(conn, name)
+    own = redaction.of_user(conn, name) if kind == "user" else redaction.of_interaction(conn, name)
+    answers = redaction.answers_of(conn, own.feedback)
+    copied = Needles(pieces(answers, MIN_BYTES["source"]))
+    copied = without_others(conn, copied, "source", ())
+    shown = {
+        id
+        for id, _, candidates in redaction.shown(conn)
+        if id not in own.interactions and _shows(candidates, own, copied)
+    }
+    said = {
+        id
+        for id, its_kind, texts in redaction.said(conn)
+        if its_kind not in _OWN_WORDS and copied.found_in_texts(texts)
+    }
+    return replace(own, shown=frozenset(shown), feedback=own.feedback | said)
+
+
+def _shows(candidates: str, items: Items, copied: Needles) -> bool:
+    """Whether what was shown came from an erased correction, or repeats its words."""
+    by = {json.loads(f'"{each}"') for each in _SHOWN_CORRECTION.findall(candidates)}
+    return not by.isdisjoint(items.feedback) or bool(copied.found_in_texts([candidates]))
+
+
+def _of_source(conn: Connection, place: str) -> Items:
+    every = [each for each in documents.list_documents(conn, deleted=True) if each.source]
+    chosen = {each.id: each for each in every if _lies_in(each, place)}
+    whole = {each.source for each in chosen.values() if _is_within(each.source, place)}
+    texts = redaction.passages_of(conn, chosen)
+    copied = Needles(pieces(texts.values(), MIN_BYTES["source"]))
+    copied = without_others(conn, copied, "source", chosen)
+    acts = redaction.resting_on(conn, set(texts))
+    acts |= {id for id, _, said in redaction.said(conn) if copied.found_in_texts(said)}
+    asked, shown = set[str](), set[str]()
+    for id, question, candidates in redaction.shown(conn):
+        if copied.found_in_texts([question]):
+            asked.add(id)
+        elif not chosen.keys().isdisjoint(_SHOWN_DOCUMENT.findall(candidates)) or (
+            copied.found_in_texts([candidates])
+        ):
+            shown.add(id)
+    return Items(
+        interactions=frozenset(asked),
+        shown=frozenset(shown),
+        feedback=frozenset(acts),
+        documents=frozenset(chosen),
+        files=frozenset(id for id, each in chosen.items() if each.source not in whole),
+        sources=frozenset(whole),
+    )
+
+
+def _lies_in(document: StagedDocument, place: str) -> bool:
+    """Whether a document's source, or the file itself, is the place or lies in it."""
+    source, path = document.source, document.path
+    own = f"{source.rstrip('/')}/{path}"
+    if PurePosixPath(source).name == path.split("!/")[0]:  # a source that is one file
+        own = f"{PurePosixPath(source).parent}/{path}"
+    return _is_within(source, place) or _is_within(own, place)
+
+
+def _is_within(inner: str, outer: str) -> bool:
+    return inner == outer or inner.startswith((f"{outer.rstrip('/')}/", f"{outer}!/"))
