@@ -35,6 +35,10 @@ ROWS["0002"] = [
     """INSERT INTO corrections VALUES ('f1', '?', '?', '拨动。', '["拨"]', 'u', 'curator',
     '2026-01-01T00:00:00Z', 1, NULL, '["p1"]', TRUE, FALSE, '', '["public"]', '', '', 1)""",
 ]
+ROWS["0004"] = [
+    *ROWS["0002"],
+    """INSERT INTO quarantine VALUES ('f1', 'released', 'eve', '2026-01-01T00:00:00Z')""",
+]
 """Rows of every schema there has been, as its own release would have written them."""
 
 

@@ -88,7 +88,7 @@ def test_correction_is_served_to_the_next_asker_and_learned_at_the_next_turn(
 
     turned = turn(learned)
     assert turned.decision == "promoted", turned.reasons
-    assert "its order is learned from 160 corrected questions" in turned.reasons
+    assert "its order is learned from 160 acts of feedback" in turned.reasons
     # Another wording of what was asked, which no document knows and no correction answers.
     found = learned.assistant(learned.champion()).ask(_question(7, 2)).passages
     assert _evidence(7) in found[0].text
