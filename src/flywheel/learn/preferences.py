@@ -37,6 +37,7 @@ NEAR_TIE = "near-tie"
 CONTRADICTED = "contradicted by a curator"
 OVER_CAP = "over the user's cap"
 UNCOUNTED = "askers do not count"
+ERASED = "erased"
 
 REASONS = (
     QUARANTINED,

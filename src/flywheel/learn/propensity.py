@@ -22,8 +22,8 @@ DEFAULT_ETA = 1.0
 """Where too little is known: the curve that the first paper assumes for its own search."""
 
 ENOUGH_CHOICES = 50
-"""Choices of passages that were shown at several places. With 50 the standard error of eta is
-about 0.3 on lists of ten, less than a wrong default is off by."""
+"""Choices of passages that were shown at several places. On simulated lists of ten the standard
+error of eta is 0.33 with 38 choices, 0.25 with 70 and 0.16 with 230."""
 
 FULL_WEIGHT_FROM = 5
 """Place from which a choice counts fully. Inverse propensities are clipped there: without a bound

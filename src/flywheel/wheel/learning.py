@@ -58,7 +58,7 @@ def learned(workspace: Workspace) -> Learned:
     with workspace.database.read() as conn:
         ledger = read_ledger(conn)
         decisions = quarantine.decisions(conn, ledger.corrections.values())
-        impressions = _impressions(conn, ledger)
+        impressions = list(_impressions(conn, ledger))
     return preferences.learn(
         located(workspace, ledger), workspace.settings.learn, decisions, impressions
     )
