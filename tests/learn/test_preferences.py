@@ -10,22 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel.learn import preferences
-from flywheel.learn.preferences import (
-    CONTRADICTED,
+from flywheel.learn.lessons import (
     DISPUTED,
     NEAR_TIE,
     NO_EVIDENCE,
+    STRENGTH,
+    UNVERIFIED,
+    Told,
+)
+from flywheel.learn.objections import (
+    CONTRADICTED,
     OVER_CAP,
     QUARANTINED,
     REJECTED,
     UNCOUNTED,
-    UNVERIFIED,
     WITHDRAWN,
-    Learned,
-    Told,
-    learn,
 )
+from flywheel.learn.preferences import Learned, learn
 from flywheel.learn.trust import LearnSettings, cap
 from flywheel.records import Correction, Example, Feedback, QuarantineDecision
 
@@ -169,6 +170,17 @@ def test_pairs_that_say_the_same_are_left_out_of_a_ranking() -> None:
     assert pairs == [("on it", "under the seat"), ("On it.", "under the seat")]
 
 
+LONG = (
+    "Charge the battery with at most {} kilowatts while the car is parked in a dry garage at home."
+)
+
+
+def test_answers_that_differ_in_a_number_or_a_negation_are_no_tie() -> None:
+    for other in (LONG.format(11), LONG.format(7).replace("Charge", "Never charge")):
+        rank = told("a", "rank", candidates=(LONG.format(7), other), order=(0, 1))
+        assert len(learn([rank], SETTINGS).preferences) == 1
+
+
 def test_users_last_word_on_an_answer_counts() -> None:
     first = told("b", "up", quoted=(("p1",),))
     later = told("a", "down", quoted=(("p1",),), at="2026-02-01T00:00:00+00:00")
@@ -262,7 +274,7 @@ def anything(draw: st.DrawFn) -> list[Told]:
     """Acts of every kind by a few users on a few questions."""
     acts = []
     for number in range(draw(st.integers(0, 25))):
-        kind = draw(st.sampled_from(sorted(preferences.STRENGTH)))
+        kind = draw(st.sampled_from(sorted(STRENGTH)))
         role, user = draw(
             st.sampled_from([("asker", "mallory"), ("asker", "bo"), ("curator", "eve")])
         )

@@ -10,7 +10,9 @@ from sqlalchemy import update
 
 from flywheel.errors import UsageError
 from flywheel.learn.feedback import DISPUTED, UNFOUND
-from flywheel.learn.preferences import ERASED, NO_EVIDENCE, QUARANTINED, REJECTED, Learned
+from flywheel.learn.lessons import NO_EVIDENCE
+from flywheel.learn.objections import ERASED, QUARANTINED, REJECTED
+from flywheel.learn.preferences import Learned
 from flywheel.records import Example, Feedback
 from flywheel.store.tables import feedback as table
 from flywheel.wheel import learning, stages

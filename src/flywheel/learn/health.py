@@ -13,7 +13,7 @@ from typing import Literal
 
 from flywheel.learn.agreement import Interval, alpha, difference, share
 from flywheel.learn.feedback import normal_form
-from flywheel.learn.preferences import are_alike
+from flywheel.learn.lessons import are_alike
 from flywheel.records import Feedback
 from flywheel.search.terms import has_han
 

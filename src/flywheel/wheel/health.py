@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flywheel.learn import health as measuring
 from flywheel.learn.health import Measure
-from flywheel.learn.preferences import ERASED, REASONS
+from flywheel.learn.objections import ERASED, REASONS
 from flywheel.store import feedback as feedback_store
 from flywheel.wheel import learning, quarantine
 

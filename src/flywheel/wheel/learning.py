@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from flywheel.evaluate.text import normalise
 from flywheel.learn import preferences
 from flywheel.learn.feedback import Evidence, shared_access
-from flywheel.learn.preferences import Learned, Told
+from flywheel.learn.lessons import Told
+from flywheel.learn.preferences import Learned
 from flywheel.learn.propensity import Impression
 from flywheel.records import Answer, Correction, Feedback, Interaction
 from flywheel.store import corrections, interactions
