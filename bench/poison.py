@@ -2,12 +2,13 @@
 
     python bench/poison.py [--seeds 1] [--data ../shared/data]
 
-Legal: a fifth of the questions is the exam; curators correct the others, but for those that the
-poisoner asks, on which nobody contradicts him. He gives 5 % of all feedback and means harm: edits,
-cites and ups for one wrong article whatever the question, downs on the right ones. Once as a slow
-drip over weeks, once as a burst within minutes, and once as the owner, whom nothing holds back:
-only where that hurts does the bench show anything. At last the same feedback as the curators',
-from fifty honest askers and nobody else: what caps cost those who mean well.
+Legal: a fifth of the questions is the exam, and curators correct all others. The poisoner gives 5 %
+of all feedback and knows what will be asked: he asks the exam's questions in fewer words, so few
+that they are no near-duplicates, and nobody contradicts him. Whatever the question, his edits,
+cites and ups are for one wrong article, his downs on the right one. Once as a slow drip over weeks,
+once as a burst within minutes, and once as the owner, whom nothing holds back: only where that
+hurts does the bench show anything. At last the same feedback as the curators', from fifty honest
+askers and nobody else: what caps cost those who mean well.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 
 import measure
 from corpora import DATA, Sizes, legal
+from flywheel.learn.groups import group
 from learning import Line, added, corrections, split, write
 from table import print_table
 
@@ -62,12 +65,12 @@ def main() -> None:
 def run(base: Path, lines: Sequence[Line], seed: int) -> Scores:
     """Every arm's scores on one split."""
     training, exam = split(lines, seed)
-    poison, trusted = poisoned(training, seed)
+    poison = poisoned(training, exam, seed)
     start = base.with_name("start")
     shutil.copytree(base, start)
     write(start / "exam.jsonl", exam)
     scores = {"none": turned(start, "none")}
-    honest = corrections(trusted, None)
+    honest = corrections(training, None)
     arms: dict[str, list[tuple[list[Line], bool]]] = {
         "curators": [(honest, True)],
         "and a drip": [(honest, True), (timed(poison, timedelta(hours=8)), False)],
@@ -89,18 +92,24 @@ def run(base: Path, lines: Sequence[Line], seed: int) -> Scores:
     return scores
 
 
-def poisoned(training: Sequence[Line], seed: int) -> tuple[list[Line], list[Line]]:
-    """The poisoner's acts, and the lines that are left to the curators."""
-    num_acts = round(SHARE * len(training))
-    shuffled = random.Random(seed).sample(list(training), len(training))
-    asked, trusted = shuffled[:num_acts], shuffled[num_acts:]
-    pushed = trusted[0]["evidence"][0]
-    acts = [
-        poison(line, KINDS[place % len(KINDS)], pushed)
+def poisoned(training: Sequence[Line], exam: Sequence[Line], seed: int) -> list[Line]:
+    """The poisoner's acts, which are 5 % of his and the curators' together."""
+    num_acts = round(SHARE / (1 - SHARE) * len(training))
+    chosen = random.Random(seed)
+    pushed = chosen.choice(training)["evidence"][0]
+    return [
+        poison(line | {"question": in_fewer_words(line["question"])}, kind, pushed)
         | {"id": f"p{line['id']}", "user": "mallory"}
-        for place, line in enumerate(asked)
+        for line, kind in zip(chosen.sample(list(exam), num_acts), cycle(KINDS), strict=False)
     ]
-    return acts, trusted
+
+
+def in_fewer_words(question: str) -> str:
+    """The longest start of a question that is no near-duplicate of it."""
+    shorter = question
+    while group([shorter], [question]).overlapping:
+        shorter = shorter[:-1]
+    return shorter
 
 
 def poison(line: Line, kind: str, pushed: str) -> Line:
