@@ -30,9 +30,15 @@ _PUBLIC = {
     "Score": "flywheel.records",
     "Workspace": "flywheel.wheel.workspace",
     "add": "flywheel.wheel.ingest",
+    "confirm_correction": "flywheel.wheel.feedback:confirm",
+    "decide_quarantine": "flywheel.wheel.quarantine:decide",
+    "feedback_health": "flywheel.wheel.health:health",
     "import_feedback": "flywheel.wheel.feedback:import_file",
+    "quarantined": "flywheel.wheel.quarantine",
     "read_exam": "flywheel.evaluate.exam",
     "turn": "flywheel.wheel.turn",
+    "waiting_corrections": "flywheel.wheel.review:waiting",
+    "withdraw_correction": "flywheel.wheel.feedback:withdraw",
 }
 
 __all__ = sorted(_PUBLIC)
