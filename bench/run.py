@@ -28,6 +28,7 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["corrections.py"]
     yield ["learning.py", "--seeds", "5" if full else "1"]
     if full:
+        yield ["poison.py", "--seeds", "3"]
         yield ["kill.py"]
     if (DATA / "privacy").is_dir():
         yield ["privacy.py"]

@@ -32,13 +32,19 @@ _PUBLIC = {
     "add": "flywheel.wheel.ingest",
     "compare_versions": "flywheel.wheel.comparison",
     "erase": "flywheel.wheel.erasure",
-    "import_feedback": "flywheel.wheel.feedback:import_file",
     "list_versions": "flywheel.wheel.versions",
     "promote": "flywheel.wheel.versions",
+    "confirm_correction": "flywheel.wheel.feedback:confirm",
+    "decide_quarantine": "flywheel.wheel.quarantine:decide",
+    "feedback_health": "flywheel.wheel.health:health",
+    "import_feedback": "flywheel.wheel.feedback:import_file",
+    "quarantined": "flywheel.wheel.quarantine",
     "read_exam": "flywheel.evaluate.exam",
     "rollback": "flywheel.wheel.versions",
     "trace": "flywheel.wheel.lineage",
     "turn": "flywheel.wheel.turn",
+    "waiting_corrections": "flywheel.wheel.review:waiting",
+    "withdraw_correction": "flywheel.wheel.feedback:withdraw",
 }
 
 __all__ = sorted(_PUBLIC)

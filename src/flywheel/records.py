@@ -15,6 +15,7 @@ Fate = Literal["kept", "superseded", "duplicate", "dropped", "failed", "unchange
 Kind = Literal["answer", "ask_back", "abstain"]
 FeedbackKind = Literal["up", "down", "edit", "rank", "bookmark", "delete", "flag", "cite"]
 Role = Literal["asker", "curator", "owner"]
+QuarantineDecision = Literal["released", "rejected"]
 
 PUBLIC = "public"
 """The access label of whatever everybody may read."""

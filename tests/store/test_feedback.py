@@ -66,3 +66,4 @@ def test_erased_feedback_is_listed_no_more_and_its_id_stays_known(database: Data
     with database.read() as conn:
         assert list(feedback.list_feedback(conn)) == [UP]
         assert feedback.contents(conn, ["f1"]) == {"f1": ""}
+        assert feedback.erased(conn) == ["f1"]

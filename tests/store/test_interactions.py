@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from flywheel.records import Answer, Citation, Interaction, Passage
 from flywheel.store import interactions
@@ -66,3 +67,17 @@ def test_question_with_a_null_character_is_kept(database: Database) -> None:
         found = interactions.get(conn, "i1")
     assert found is not None
     assert found.question == "a\\x00b"
+
+
+def test_interactions_are_found_by_ids_and_by_question(database: Database) -> None:
+    every = [make_interaction(f"i{number}") for number in range(3)]
+    every.append(replace(make_interaction("i3"), question="other", at="2025-01-01T00:00:00Z"))
+    for each in every:
+        database.write(partial(interactions.put, interaction=each))
+    with database.read() as conn:
+        assert interactions.get_all(conn, ["i2", "none"]) == {"i2": every[2]}
+        assert interactions.of_questions(conn, ["other", every[0].question]) == [
+            every[3],
+            *every[:3],
+        ]
+        assert interactions.of_questions(conn, ["none"]) == []

@@ -42,6 +42,9 @@ ROWS["0003"] = [
     """INSERT INTO index_documents VALUES ('x', 'd1')""",
     """INSERT INTO erasures VALUES ('e1', 'user', 'ab', '2026-01-01T00:00:00Z', NULL)""",
     """INSERT INTO erased VALUES ('e1', 'feedback', 'f0')""",
+ROWS["0004"] = [
+    *ROWS["0003"],
+    """INSERT INTO quarantine VALUES ('f1', 'released', 'eve', '2026-01-01T00:00:00Z')""",
 ]
 """Rows of every schema there has been, as its own release would have written them."""
 

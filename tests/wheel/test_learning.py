@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
-from flywheel.records import Feedback
+from flywheel.records import Example, Feedback
+from flywheel.search.index import Reader
+from flywheel.search.learned import FEATURES, QuestionField
 from flywheel.wheel import ingest
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
@@ -71,13 +74,29 @@ def _corrections(user: str = "curator") -> list[Feedback]:
     ]
 
 
+def _burst() -> list[Feedback]:
+    """Cites of one asker, all at once, all of the same."""
+    return [
+        Feedback(
+            id=f"burst-{number}",
+            kind="cite",
+            user="mallory",
+            role="asker",
+            at="2026-01-02",
+            question=_question(number, 1) + " any more",
+            evidence=(_evidence(0),),
+        )
+        for number in range(30)
+    ]
+
+
 def test_correction_is_served_to_the_next_asker_and_learned_at_the_next_turn(
     learned: Workspace,
 ) -> None:
     asked = _question(7, 0)
     assert not learned.ask(asked).answer.verified
 
-    accept(learned, _corrections())
+    accept(learned, [*_corrections(), *_burst()])
 
     answer = learned.ask(asked, user="somebody else").answer
     assert (answer.answer, answer.verified) == ("Every 17 days.", True)
@@ -88,7 +107,8 @@ def test_correction_is_served_to_the_next_asker_and_learned_at_the_next_turn(
 
     turned = turn(learned)
     assert turned.decision == "promoted", turned.reasons
-    assert "its order is learned from 160 corrected questions" in turned.reasons
+    assert "its order is learned from 160 acts of feedback" in turned.reasons
+    assert "left out of the learning: 30 burst in quarantine" in turned.reasons
     # Another wording of what was asked, which no document knows and no correction answers.
     found = learned.assistant(learned.champion()).ask(_question(7, 2)).passages
     assert _evidence(7) in found[0].text
@@ -96,6 +116,24 @@ def test_correction_is_served_to_the_next_asker_and_learned_at_the_next_turn(
     again = turn(learned)
     assert again.sitting is None
     assert again.version == turned.version
+
+
+def test_question_of_an_asker_leads_to_its_passage_less_far(learned: Workspace) -> None:
+    index = learned.assistant(learned.champion()).index
+    first, second = (each.id for each in islice(index.passages(), 2))
+    asked = _question(7, 0)
+
+    def closest(weight: float) -> dict[str, float]:
+        examples = [
+            Example(id="a", question=asked, passages=(first,), group="a"),
+            Example(id="b", question=asked, passages=(second,), group="b", weight=weight),
+        ]
+        candidates, rows = QuestionField(examples, index).candidates(asked, [], Reader())
+        place = FEATURES.index("closest_question")
+        return {each.passage.id: row[place] for each, row in zip(candidates, rows, strict=True)}
+
+    assert closest(1.0)[second] == pytest.approx(closest(1.0)[first])
+    assert closest(0.3)[second] == pytest.approx(0.3 * closest(0.3)[first])
 
 
 def test_learned_version_answers_the_same_when_it_is_opened_again(learned: Workspace) -> None:

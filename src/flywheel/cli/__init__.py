@@ -24,7 +24,7 @@ COMMANDS = {
     "documents": ("documents", "List what was added, and what became of every file."),
     "turn": ("turn", "Build a version, examine it, and let it serve if it is good enough."),
     "ask": ("ask", "Answer a question, with citations."),
-    "feedback": ("feedback", "Bring in what users said about answers."),
+    "feedback": ("feedback", "Bring in what users said about answers, and decide on it."),
     "exam": ("exam", "Say how good the answers to a file of questions are."),
     "versions": ("versions", "List the versions; promote one, roll back, compare two."),
     "trace": ("trace", "Show what an answer or an act of feedback came from and led to."),

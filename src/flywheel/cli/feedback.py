@@ -1,4 +1,4 @@
-"""`flywheel feedback`: what users said about answers, brought in by the owner."""
+"""`flywheel feedback`: what users said about answers, brought in and judged by the owner."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from flywheel.cli import show
+from flywheel.cli.health import health
+from flywheel.cli.quarantine import quarantine, reject, release
+from flywheel.cli.review import confirm, review, withdraw
 from flywheel.cli.workspace import open_workspace
 from flywheel.wheel.feedback import Accepted, import_file
 
@@ -16,7 +19,11 @@ LISTED = 20
 
 @click.group()
 def feedback() -> None:
-    """Bring in what users said about answers."""
+    """Bring in what users said about answers, and decide on it."""
+
+
+for command in (review, confirm, withdraw, health, quarantine, release, reject):
+    feedback.add_command(command)
 
 
 @feedback.command("import")

@@ -42,7 +42,7 @@ class Neighbours:
     """The question's unit vector over its terms."""
     places: npt.NDArray[np.int64]
     similarities: Floats
-    """Cosines, all above 0, float64 [M]."""
+    """Cosines, each times what its user's word weighs, all above 0, float64 [M]."""
     shares: Floats
     """How much of what each of them led to is expected here, float64 [M]; may be below 0."""
     group: str = ""
@@ -61,7 +61,7 @@ class QuestionField:
             self._asked_before.add(terms)
         self._matrix = stacked(asked, self._weights)
         self._groups = np.array([each.group for each in questions], dtype=object)
-        self._noise = np.array([RIDGE / each.weight for each in questions], dtype=np.float64)
+        self._trust = np.array([each.weight for each in questions], dtype=np.float64)
         named = {id for each in questions for id in (*each.passages, *each.rejected)}
         self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
         self._led_to = index.vectors.means([each.passages for each in questions])
@@ -84,21 +84,22 @@ class QuestionField:
         terms = term_ids(question)
         weights = self._weights(terms)
         weights = weights / max(float(np.linalg.norm(weights)), 1e-9)
-        similarities = projected(self._matrix, terms, weights)
+        # Who counts less must be the closer to lead as far.
+        similarities = projected(self._matrix, terms, weights) * self._trust
         similarities[~self._readable_by(reader)] = 0.0
         if without_group:
             similarities[self._groups == without_group] = 0.0
         closest = np.argsort(-similarities, kind="stable")[:NUM_NEIGHBOURS]
         closest = closest[similarities[closest] > 1e-9]
         near = self._matrix[closest]
-        kernel = (near @ near.T).toarray() + np.diag(self._noise[closest])
+        kernel = (near @ near.T).toarray() + np.diag(RIDGE / self._trust[closest])
         return Neighbours(
             question=question,
             terms=terms,
             weights=weights,
             places=closest,
             similarities=similarities[closest],
-            shares=np.linalg.solve(kernel, similarities[closest]),
+            shares=np.linalg.solve(kernel, similarities[closest] / self._trust[closest]),
             group=without_group,
         )
 

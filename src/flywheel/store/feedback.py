@@ -56,6 +56,12 @@ def list_feedback(conn: Connection) -> Iterator[Feedback]:
         yield _feedback(row)
 
 
+def erased(conn: Connection) -> list[str]:
+    """The ids of acts that were erased."""
+    query = select(feedback.c.id).where(feedback.c.content == "").order_by(feedback.c.id)
+    return list(conn.scalars(query))
+
+
 def of_user(conn: Connection, user: str) -> list[Feedback]:
     """What one user did, the first act first."""
     return _where(conn, feedback.c.user == user)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import Connection, insert, select
 
 from flywheel.records import Interaction, from_json, to_json
+from flywheel.store.groups import in_groups
 from flywheel.store.tables import interactions
 
 
@@ -17,3 +21,22 @@ def get(conn: Connection, id: str) -> Interaction | None:
     """The interaction of that id, if there is one."""
     row = conn.execute(select(interactions).where(interactions.c.id == id)).one_or_none()
     return None if row is None else from_json(Interaction, dict(row._mapping))
+
+
+def get_all(conn: Connection, ids: Sequence[str]) -> dict[str, Interaction]:
+    """Those of the ids that there are."""
+    return {each.id: each for each in _among(conn, interactions.c.id, ids)}
+
+
+def of_questions(conn: Connection, questions: Sequence[str]) -> list[Interaction]:
+    """What was answered whenever one of these questions was asked, in the same words."""
+    found = _among(conn, interactions.c.question, questions)
+    return sorted(found, key=lambda each: (each.at, each.id))
+
+
+def _among(conn: Connection, column: Any, values: Sequence[str]) -> list[Interaction]:
+    found: list[Interaction] = []
+    for group in in_groups(values):
+        rows = conn.execute(select(interactions).where(column.in_(group)))
+        found.extend(from_json(Interaction, dict(row._mapping)) for row in rows)
+    return found

@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 metadata = MetaData()
 
@@ -146,6 +146,15 @@ corrections = Table(
     Column("withdrawn", SafeText, nullable=False),
     Column("decided_by", SafeText, nullable=False),
     Column("change", BigInteger, nullable=False, index=True),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column("decision", Text, nullable=False),
+    Column("decided_by", SafeText, nullable=False),
+    Column("decided_at", Text, nullable=False),
 )
 
 versions = Table(

@@ -18,6 +18,7 @@ from flywheel.collect.quality import QualitySettings
 from flywheel.collect.read import ReadSettings
 from flywheel.collect.split import SplitSettings
 from flywheel.errors import SettingsError
+from flywheel.learn.trust import LearnSettings
 from flywheel.records import StageSettings
 from flywheel.wheel.gate import GateSettings
 
@@ -60,6 +61,7 @@ class Settings(StageSettings):
     search: SearchSettings = SearchSettings()
     quote: QuoteSettings = QuoteSettings()
     decide: DecideSettings = DecideSettings()
+    learn: LearnSettings = LearnSettings()
     exam: ExamSettings = ExamSettings()
     gate: GateSettings = GateSettings()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +22,8 @@ from flywheel.learn.groups import group
 from flywheel.records import Example, ExamQuestion, Passage, from_json, to_json
 from flywheel.search import index as search_index
 from flywheel.search.index import PassageIndex, Reader, build_index
-from flywheel.store import corrections, documents
+from flywheel.store import documents
+from flywheel.wheel import learning
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Learnable:
     examples: tuple[Example, ...]
     num_examined: int
     """Left out, since the exam asks nearly the same."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many other acts teach nothing, by reason."""
 
     @property
     def feedback(self) -> frozenset[str]:
@@ -104,30 +108,26 @@ def opened(workspace: Workspace, index_key: str) -> PassageIndex:
 
 
 def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
-    """The corrections to learn from: verified, undisputed, and no copies of exam questions."""
-    with workspace.database.read() as conn:
-        every = [each for each in corrections.in_force(conn) if each.verified]
-    undisputed = [each for each in every if not each.disputed and each.passages]
-    groups = group([each.question for each in undisputed], [question.question for question in exam])
+    """What feedback teaches, but for copies of exam questions."""
+    taught = learning.learned(workspace)
+    asked = [each.question for each in taught.examples]
+    groups = group(asked, [question.question for question in exam])
     learned = tuple(
-        Example(
-            id=each.id,
-            question=each.question,
-            answer=each.answer,
-            passages=each.passages,
-            group=str(number),
-            user=each.user,
-            access=each.access,
-        )
-        for each, number in zip(undisputed, groups.training, strict=True)
+        replace(each, group=str(number))
+        for each, number in zip(taught.examples, groups.training, strict=True)
         if number not in groups.overlapping
     )
-    return Learnable(examples=learned, num_examined=len(undisputed) - len(learned))
+    return Learnable(
+        examples=learned,
+        num_examined=len(asked) - len(learned),
+        left_out=Counter(each.reason for each in taught.left_out),
+    )
 
 
 def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
     """The order learned from corrections. Returns the artifact's key; empty with too few."""
-    if len(learnable.examples) < ranker_fitting.FEWEST:
+    examples = [each for each in learnable.examples if each.passages]
+    if len(examples) < ranker_fitting.FEWEST:
         return ""
     inputs = {"index": index_key, "learned": learnable.digest}
     key = workspace.artifacts.key("ranker", ranker_fitting.CODE_VERSION, inputs)
@@ -137,7 +137,7 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
         assistant = Assistant(index)
         everyone = Reader(access=tuple(sorted(index.labels())))
         fitted = ranker_fitting.fit(
-            learnable.examples,
+            examples,
             index,
             lambda question: assistant.search(question, everyone),
             progress=lambda done, of: progress("ranker", done, of),

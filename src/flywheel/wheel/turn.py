@@ -206,11 +206,11 @@ def _with_learned(
     """The decision, saying what the version learned from."""
     notes = []
     if bundle["ranker"]:
-        notes.append(f"its order is learned from {len(learnable.examples)} corrected questions")
-    if learnable.num_examined:
-        notes.append(
-            f"{learnable.num_examined} corrections left out, since the exam asks nearly the same"
-        )
+        notes.append(f"its order is learned from {len(learnable.examples)} acts of feedback")
+    left_out = {"the exam asks nearly the same": learnable.num_examined, **learnable.left_out}
+    counts = [f"{num} {reason}" for reason, num in left_out.items() if num]
+    if counts:
+        notes.append(f"left out of the learning: {', '.join(counts)}")
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 

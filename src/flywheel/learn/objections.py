@@ -1,0 +1,144 @@
+"""Why an act teaches nothing although it could: what others say, how fast it came, whose it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from flywheel.learn.feedback import normal_form
+from flywheel.learn.groups import group
+from flywheel.learn.lessons import DISPUTED, NEAR_TIE, NO_EVIDENCE, UNVERIFIED, Lesson, Told
+from flywheel.learn.trust import LearnSettings, bursts, cap
+from flywheel.records import Feedback, QuarantineDecision
+
+QUARANTINED = "burst in quarantine"
+REJECTED = "rejected by a curator"
+WITHDRAWN = "withdrawn, or replaced by its user"
+CONTRADICTED = "contradicted by a curator"
+OVER_CAP = "over the user's cap"
+UNCOUNTED = "askers do not count"
+ERASED = "erased"
+
+REASONS = (
+    QUARANTINED,
+    REJECTED,
+    WITHDRAWN,
+    DISPUTED,
+    UNVERIFIED,
+    NO_EVIDENCE,
+    NEAR_TIE,
+    CONTRADICTED,
+    OVER_CAP,
+    UNCOUNTED,
+)
+"""Why an act teaches nothing. The first that holds is its reason."""
+
+
+def held_back(
+    acts: Sequence[Feedback], settings: LearnSettings, decisions: Mapping[str, QuarantineDecision]
+) -> dict[str, str]:
+    """The acts that came in a burst and were not released, with the reason, by id."""
+    return {
+        id: REJECTED if decisions.get(id) == "rejected" else QUARANTINED
+        for id in bursts(acts, settings)
+        if decisions.get(id) != "released"
+    }
+
+
+def outdated(told: Sequence[Told]) -> dict[str, str]:
+    """Edits that are no longer in force, and what a user said again or otherwise later."""
+    latest: dict[tuple[object, ...], str] = {}
+    reasons: dict[str, str] = {}
+    for each in told:
+        act = each.act
+        if act.kind == "edit":
+            if each.correction is None:
+                reasons[act.id] = WITHDRAWN
+            continue
+        subject = (act.user, _family(act), normal_form(act.question), _object(act))
+        if subject in latest:
+            reasons[latest[subject]] = WITHDRAWN
+        latest[subject] = act.id
+    return reasons
+
+
+def _family(act: Feedback) -> str:
+    return act.kind if act.kind in ("cite", "rank") else "judgement"
+
+
+def _object(act: Feedback) -> object:
+    """What an act judges: a set of answers, or one answer."""
+    if act.kind == "rank":
+        return frozenset(map(normal_form, act.candidates))
+    return "" if act.kind == "cite" else normal_form(act.answer)
+
+
+def disputed(lessons: Sequence[Lesson]) -> dict[str, str]:
+    """Curators of whom one calls right what another calls wrong, on the same question."""
+    trusted = [each for each in lessons if each.told.trusted and each.told.act.kind != "edit"]
+    called: dict[tuple[str, str], list[tuple[Feedback, bool]]] = defaultdict(list)
+    for each in trusted:
+        question = normal_form(each.told.act.question)
+        for right, passages in ((True, each.passages), (False, each.rejected)):
+            for passage in passages:
+                called[question, passage].append((each.told.act, right))
+    return {
+        act.id: DISPUTED
+        for judgements in called.values()
+        if len({act.user for act, _ in judgements}) > 1
+        and len({right for _, right in judgements}) > 1
+        for act, _ in judgements
+    }
+
+
+def contradicted(lessons: Sequence[Lesson]) -> dict[str, str]:
+    """Acts against what a correction says, and askers' against any curator's word.
+
+    For askers it is enough that the questions are nearly the same.
+    """
+    groups = group([each.told.act.question for each in lessons], []).training
+    corrected: dict[str, set[str]] = defaultdict(set)
+    right: dict[int, set[str]] = defaultdict(set)
+    wrong: dict[int, set[str]] = defaultdict(set)
+    for each, number in zip(lessons, groups, strict=True):
+        if each.told.trusted:
+            right[number].update(each.passages)
+            wrong[number].update(each.rejected)
+            if each.told.act.kind == "edit":
+                corrected[normal_form(each.told.act.question)].update(each.passages)
+    reasons = {}
+    for each, number in zip(lessons, groups, strict=True):
+        if each.told.trusted:
+            known = corrected[normal_form(each.told.act.question)]
+            against = each.told.act.kind != "edit" and _is_against(each, known, set())
+        else:
+            against = _is_against(each, right[number], wrong[number] - right[number])
+        if against:
+            reasons[each.told.act.id] = CONTRADICTED
+    return reasons
+
+
+def _is_against(lesson: Lesson, right: set[str], wrong: set[str]) -> bool:
+    misses = bool(lesson.passages) and bool(right) and right.isdisjoint(lesson.passages)
+    return misses or not wrong.isdisjoint(lesson.passages) or not right.isdisjoint(lesson.rejected)
+
+
+def uncounted(lessons: Sequence[Lesson]) -> dict[str, str]:
+    """Where askers' acts weigh nothing by the settings."""
+    return {each.told.act.id: UNCOUNTED for each in lessons if each.weight == 0}
+
+
+def over_cap(lessons: Sequence[Lesson], settings: LearnSettings) -> dict[str, str]:
+    """What of an asker's acts his latest ones leave no room for."""
+    most = cap(sum(each.weight for each in lessons if each.told.trusted), settings)
+    spent: dict[str, float] = defaultdict(float)
+    reasons = {}
+    for each in reversed(lessons):
+        if each.told.trusted:
+            continue
+        user = each.told.act.user
+        if spent[user] + each.weight > most:
+            reasons[each.told.act.id] = OVER_CAP
+        else:
+            spent[user] += each.weight
+    return reasons

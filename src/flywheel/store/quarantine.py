@@ -1,0 +1,33 @@
+"""What curators decided on acts in quarantine: values ↔ rows, on the caller's connection.
+
+The acts themselves stand in the ledger and never change; that they are in quarantine follows
+from their times (learn/trust.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert, select
+
+from flywheel.records import QuarantineDecision
+from flywheel.store.groups import in_groups
+from flywheel.store.tables import quarantine
+
+
+def decide(
+    conn: Connection, ids: Sequence[str], decision: QuarantineDecision, decided_by: str, at: str
+) -> None:
+    """Keeps a decision on acts, in place of an earlier one."""
+    for group in in_groups(ids):
+        conn.execute(delete(quarantine).where(quarantine.c.id.in_(group)))
+        rows = [
+            {"id": id, "decision": decision, "decided_by": decided_by, "decided_at": at}
+            for id in group
+        ]
+        conn.execute(insert(quarantine), rows)
+
+
+def decisions(conn: Connection) -> dict[str, QuarantineDecision]:
+    """Every decision, by the act's id."""
+    return {row.id: row.decision for row in conn.execute(select(quarantine))}
