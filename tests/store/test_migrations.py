@@ -10,7 +10,15 @@ from sqlalchemy import Connection, text
 
 from flywheel.errors import WorkspaceError
 from flywheel.records import Feedback
-from flywheel.store import corrections, documents, feedback, interactions, schema, versions
+from flywheel.store import (
+    corrections,
+    documents,
+    exam_items,
+    feedback,
+    interactions,
+    schema,
+    versions,
+)
 from flywheel.store.database import Database
 from flywheel.store.engines import parse_url, writing_engine
 from flywheel.store.tables import SCHEMA, metadata
@@ -34,6 +42,11 @@ ROWS["0002"] = [
     NULL, '拨动。', '["拨"]', '[]', '[]', '', 'ee')""",
     """INSERT INTO corrections VALUES ('f1', '?', '?', '拨动。', '["拨"]', 'u', 'curator',
     '2026-01-01T00:00:00Z', 1, NULL, '["p1"]', TRUE, FALSE, '', '["public"]', '', '', 1)""",
+]
+ROWS["0005"] = [
+    *ROWS["0002"],
+    """INSERT INTO exam_items VALUES ('e1', '?', 'i1', 'u', '2026-01-01T00:00:00Z', 'gold', '拨动。',
+    '["拨"]', TRUE, 'curator')""",
 ]
 """Rows of every schema there has been, as its own release would have written them."""
 
@@ -98,6 +111,13 @@ def test_feedback_and_corrections_of_their_first_schema_are_read(url: str) -> No
         [correction] = corrections.in_force(conn)
     assert (act.kind, act.evidence, act.candidate) == ("edit", ("拨",), None)
     assert (correction.passages, correction.verified) == (("p1",), True)
+
+
+def test_exam_items_of_their_first_schema_are_read(url: str) -> None:
+    make_earlier(url, "0005")
+    with Database.open(url) as database, database.read() as conn:
+        [item] = exam_items.list_items(conn)
+    assert (item.state, item.evidence, item.answerable) == ("gold", ("拨",), True)
 
 
 def test_database_of_the_first_schema_takes_feedback(url: str) -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select
 
 from flywheel.records import Interaction, from_json, to_json
 from flywheel.store.tables import interactions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What was asked in an interaction, without what was answered."""
+
+    id: str
+    question: str
+    user: str
+    at: str
 
 
 def put(conn: Connection, interaction: Interaction) -> None:
@@ -17,3 +29,17 @@ def get(conn: Connection, id: str) -> Interaction | None:
     """The interaction of that id, if there is one."""
     row = conn.execute(select(interactions).where(interactions.c.id == id)).one_or_none()
     return None if row is None else from_json(Interaction, dict(row._mapping))
+
+
+def list_questions(conn: Connection) -> list[Question]:
+    """What was asked, the first first; not what was erased."""
+    columns = [interactions.c[name] for name in ("id", "question", "user", "at")]
+    query = select(*columns).where(interactions.c.question != "")
+    rows = conn.execute(query.order_by(interactions.c.at, interactions.c.id))
+    return [Question(**row._mapping) for row in rows]
+
+
+def count_versions(conn: Connection) -> dict[int, int]:
+    """How many questions each version was asked."""
+    query = select(interactions.c.version, func.count()).group_by(interactions.c.version)
+    return dict(iter(conn.execute(query)))

@@ -19,6 +19,7 @@ Decision = Literal["promoted", "kept"]
 """`promoted`: the challenger became the champion; `kept`: the champion stayed."""
 
 _CHAMPION = "champion"
+_BEST = "best_version"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,18 @@ def set_champion(conn: Connection, number: int) -> None:
     if get(conn, number) is None:
         raise UsageError(f"There is no version {number}; `flywheel versions` lists them.")
     state.put(conn, _CHAMPION, number)
+
+
+def best(conn: Connection) -> Version | None:
+    """The best version ever promoted on a gain, as what its documents became; the champion where
+    none was marked yet."""
+    number = state.get(conn, _BEST)
+    return (None if number is None else get(conn, number)) or champion(conn)
+
+
+def set_best(conn: Connection, number: int) -> None:
+    """Marks the version that later ones must be as good as."""
+    state.put(conn, _BEST, number)
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> Version:
