@@ -22,7 +22,7 @@ COMMANDS = {
     "add": {"--access", "--json"},
     "ask": {"--access", "--json"},
     "documents": {"--json"},
-    "exam": {"--answers", "--json"},
+    "exam": {"--answers", "--gold", "--json", "--waiting"},
     "feedback": set(),
     "feedback import": {"--json", "--untrusted"},
     "init": set(),

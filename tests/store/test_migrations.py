@@ -45,8 +45,8 @@ ROWS["0002"] = [
 ]
 ROWS["0005"] = [
     *ROWS["0002"],
-    """INSERT INTO exam_items VALUES ('e1', '?', 'i1', 'u', '2026-01-01T00:00:00Z', 'gold', '拨动。',
-    '["拨"]', TRUE, 'curator')""",
+    """INSERT INTO exam_items VALUES ('e1', '?', 'i1', 'u', '2026-01-01T00:00:00Z', 'gold',
+    '拨动。', '["拨"]', TRUE, 'curator')""",
 ]
 """Rows of every schema there has been, as its own release would have written them."""
 

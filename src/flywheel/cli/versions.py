@@ -8,6 +8,7 @@ from rich.table import Table
 from flywheel.cli import show
 from flywheel.cli.workspace import open_workspace
 from flywheel.records import to_json
+from flywheel.store import feedback, interactions
 from flywheel.store import versions as version_store
 
 
@@ -20,9 +21,16 @@ def versions(context: click.Context, as_json: bool) -> None:
         every = version_store.list_versions(conn)
         champion = version_store.champion(conn)
         primary = workspace.settings.gate.primary
+        asked, rated = interactions.count_versions(conn), feedback.count_rated(conn)
     serving = champion.number if champion else None
     if as_json:
-        show.print_json({"versions": [to_json(each) for each in every], "champion": serving})
+        # A series to look at; the gate never sees it, since users rate what they happen to ask.
+        data = [
+            to_json(each)
+            | {"asked": asked.get(each.number, 0), "feedback": rated.get(each.number, {})}
+            for each in every
+        ]
+        show.print_json({"versions": data, "champion": serving})
         return
     if not every:
         click.echo("No version yet. Make one from what is staged: flywheel turn")

@@ -171,9 +171,7 @@ def _paired(champion: Sitting, challenger: Sitting) -> tuple[list[Row], list[Row
     return list(champion.rows), [after[row.question.id] for row in champion.rows]
 
 
-def _telling(
-    before: list[Row], after: list[Row], metric: str
-) -> tuple[list[Row], list[Row]]:
+def _telling(before: list[Row], after: list[Row], metric: str) -> tuple[list[Row], list[Row]]:
     """The rows that the metric says something about, on either side."""
     known = metrics.sizes(before, metric) + metrics.sizes(after, metric) > 0
     if not known.any():

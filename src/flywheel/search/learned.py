@@ -108,7 +108,7 @@ class QuestionField:
 
     def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
         self.questions = tuple(questions)
-        self._index = index
+        self.index = index
         asked = [term_ids(each.question) for each in questions]
         self._asked_before = Frequencies.empty()
         for terms in asked:
@@ -151,7 +151,7 @@ class QuestionField:
     def _similarities(self, terms: npt.NDArray[np.int64], reader: Reader, without: str) -> Floats:
         similarities: Floats = self._matrix @ self._asked(terms)
         readable = set(reader.access)
-        allowed = np.array([bool(readable & set(each.access)) for each in self.questions])
+        allowed = np.array([bool(readable & set(each.access)) for each in self.questions], bool)
         similarities[~allowed] = 0.0
         if without:
             similarities[self._groups == without] = 0.0
@@ -169,7 +169,7 @@ class QuestionField:
 
         "What can I do if" is rare in statutes and says nothing about a question on them.
         """
-        return np.minimum(self._index.frequencies.idf(terms), self._asked_before.idf(terms))
+        return np.minimum(self.index.frequencies.idf(terms), self._asked_before.idf(terms))
 
     def _links(
         self, closest: npt.NDArray[np.int64], similarities: Floats
@@ -242,8 +242,8 @@ class QuestionField:
         predicted: cosine with the passages that the closest questions led to, each weighted by
         its question's squared similarity.
         """
-        vectors = self._index.vectors.of_passages([each.passage.id for each in candidates])
-        weights = self._index.frequencies.idf(terms)
+        vectors = self.index.vectors.of_passages([each.passage.id for each in candidates])
+        weights = self.index.frequencies.idf(terms)
         total = float(weights.sum()) or 1.0
         asked = np.zeros(NUM_BUCKETS)
         asked[terms] = weights / total
@@ -264,7 +264,7 @@ class QuestionField:
         ]
         wanted = np.zeros(NUM_BUCKETS)
         if leading:
-            led = self._index.vectors.of_passages([passage for passage, _ in leading])
+            led = self.index.vectors.of_passages([passage for passage, _ in leading])
             weights = np.repeat([weight for _, weight in leading], np.diff(led.indptr))
             np.add.at(wanted, led.indices, led.data * weights)
             used = np.unique(led.indices)
@@ -329,6 +329,17 @@ class LearnedRanker:
             for each, chance in zip(candidates, chances.tolist(), strict=True)
         ]
         return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.id))
+
+    @property
+    def questions(self) -> tuple[Example, ...]:
+        """What it learned from."""
+        return self._field.questions
+
+    def without(self, ids: frozenset[str]) -> LearnedRanker:
+        """The same trees, and a question field that does not know these questions: an exam must
+        not be sat with its own answers at hand."""
+        left = [each for each in self.questions if each.id not in ids]
+        return LearnedRanker(QuestionField(left, self._field.index), self._trees)
 
     def save(self, folder: Path) -> None:
         """The questions as JSON lines, the trees as arrays."""

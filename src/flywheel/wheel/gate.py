@@ -149,8 +149,7 @@ def as_good_and_cheaper(
         best: the sitting of version `number`, of the same questions.
     """
     compared = [
-        compare(best, challenger, name, None, SEED)
-        for name in _shared(best, challenger, settings)
+        compare(best, challenger, name, None, SEED) for name in _shared(best, challenger, settings)
     ]
     cost = f"it costs {saving.share:.2f} of the champion's {saving.what}"
     if falls := [_falls(each, settings) for each in compared if not _holds(each, settings)]:

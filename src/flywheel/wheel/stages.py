@@ -17,11 +17,11 @@ from flywheel.build import thresholds as threshold_fitting
 from flywheel.build.thresholds import Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
-from flywheel.learn.groups import group
 from flywheel.records import Example, ExamQuestion, from_json, to_json
 from flywheel.search import index as search_index
 from flywheel.search.index import PassageIndex, Reader, build_index
-from flywheel.store import corrections, documents
+from flywheel.store import corrections, documents, interactions
+from flywheel.wheel import growth
 from flywheel.wheel.workspace import Workspace
 
 NUM_TRAINING_QUESTIONS = 300
@@ -41,6 +41,8 @@ class Learnable:
     examples: tuple[Example, ...]
     num_examined: int
     """Left out, since the exam asks nearly the same."""
+    num_between: int = 0
+    """Left out, since they would join an exam group to a training group."""
 
     @property
     def digest(self) -> str:
@@ -79,22 +81,29 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
     """The corrections to learn from: verified, undisputed, and no copies of exam questions."""
     with workspace.database.read() as conn:
         every = [each for each in corrections.in_force(conn) if each.verified]
+        held_out = [*(each.question for each in exam), *growth.held_out(conn)]
+        asked = [each.question for each in interactions.list_questions(conn)]
     undisputed = [each for each in every if not each.disputed and each.passages]
-    groups = group([each.question for each in undisputed], [question.question for question in exam])
+    places = growth.places([each.question for each in undisputed], held_out, asked)
     learned = tuple(
         Example(
             id=each.id,
             question=each.question,
             answer=each.answer,
             passages=each.passages,
-            group=str(number),
+            group=str(place.group),
             user=each.user,
             access=each.access,
         )
-        for each, number in zip(undisputed, groups.training, strict=True)
-        if number not in groups.overlapping
+        for each, place in zip(undisputed, places, strict=True)
+        if place.part == "training"
     )
-    return Learnable(examples=learned, num_examined=len(undisputed) - len(learned))
+    parts = [place.part for place in places]
+    return Learnable(
+        examples=learned,
+        num_examined=parts.count("exam"),
+        num_between=parts.count("neither"),
+    )
 
 
 def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
