@@ -261,11 +261,15 @@ def test_newer_documents_move_the_bar_with_them(domain: Domain) -> None:
     assert best is not None and best.number == 2
 
 
+def _large(folder: Path) -> None:
+    (folder / "trees").write_bytes(b"0" * 10**6)
+
+
 def test_fewer_bytes_are_a_saving_and_fewer_documents_are_none(domain: Domain) -> None:
     workspace = domain.workspace
     bundle = workspace.champion().bundle
     workspace.artifacts.build(
-        "ranker", "large", lambda folder: bool((folder / "trees").write_bytes(b"0" * 10**6))
+        "ranker", "large", _large
     )
     assistant = workspace.assistant(workspace.champion())
     larger = bundle | {"ranker": "large"}
