@@ -268,9 +268,7 @@ def _large(folder: Path) -> None:
 def test_fewer_bytes_are_a_saving_and_fewer_documents_are_none(domain: Domain) -> None:
     workspace = domain.workspace
     bundle = workspace.champion().bundle
-    workspace.artifacts.build(
-        "ranker", "large", _large
-    )
+    workspace.artifacts.build("ranker", "large", _large)
     assistant = workspace.assistant(workspace.champion())
     larger = bundle | {"ranker": "large"}
     found = cost.saving(workspace, (larger, assistant), (bundle, assistant), [])

@@ -152,14 +152,14 @@ def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
 
 
 def is_synthetic(exam: Sequence[ExamQuestion]) -> bool:
-    """Whether a part of the exam was made from the documents."""
-    return any(SYNTHETIC in each.tags for each in exam)
+    """Whether a part of the exam was made from the documents, or was to be."""
+    return not exam or any(SYNTHETIC in each.tags for each in exam)
 
 
 def is_too_small(exam: Sequence[ExamQuestion]) -> bool:
     """Whether the documents gave fewer questions than could ever show that nothing is lost."""
-    answerable = [each for each in exam if each.evidence]
-    return is_synthetic(exam) and len(set(groups(answerable).values())) < enough(ERROR_RATE)
+    answerable = groups([each for each in exam if each.evidence])
+    return is_synthetic(exam) and len(set(answerable.values())) < enough(ERROR_RATE)
 
 
 def with_notes(
