@@ -94,7 +94,7 @@ def draw(workspace: Workspace, exam: Sequence[ExamQuestion]) -> int:
 def places(examples: Sequence[str], held_out: Sequence[str], asked: Sequence[str]) -> list[Place]:
     """Whether each example may be learned from, beside what the exam asks and users asked."""
     before = [Asked(question=each, origin="exam") for each in held_out]
-    before += [Asked(question=each, origin="training") for each in asked]
+    before += [Asked(question=each, origin="training") for each in dict.fromkeys(asked)]
     everyone = [*before, *(Asked(question=each, origin="training") for each in examples)]
     return divide(everyone)[len(before) :]
 
