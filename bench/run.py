@@ -26,6 +26,7 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["latency.py", "--sizes", "1000", "10000", *(["100000"] if full else [])]
     yield ["quality.py", *(["--full"] if full else [])]
     yield ["corrections.py"]
+    yield ["gate.py", *(["--sittings", "300"] if full else ["--sittings", "50", "--sizes", "60"])]
     yield ["learning.py", "--seeds", "5" if full else "1"]
     if full:
         yield ["poison.py", "--seeds", "3"]

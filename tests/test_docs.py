@@ -23,7 +23,7 @@ COMMANDS = {
     "ask": {"--access", "--json"},
     "documents": {"--json"},
     "erase": {"--interaction", "--json", "--source", "--user", "--yes"},
-    "exam": {"--answers", "--json"},
+    "exam": {"--answers", "--gold", "--json", "--waiting"},
     "feedback": set(),
     "feedback confirm": {"--json"},
     "feedback health": {"--json"},

@@ -148,7 +148,8 @@ def test_ask_shows_only_what_a_label_may_read(flywheel: Run, ready: Path) -> Non
 
 def test_exam_as_json_has_the_metrics_and_the_version(flywheel: Run, ready: Path) -> None:
     data = flywheel("exam", write_exam(ready), "--json").data
-    assert data.keys() == {"num_questions", "metrics", "metrics_by", "seconds", "version"}
+    expected = {"num_questions", "metrics", "metrics_by", "seconds", "version", "num_learned"}
+    assert data.keys() == expected
     assert (data["num_questions"], data["version"]) == (2, 1)
     assert data["metrics"]["evidence_recall_at_1"] == {"value": 1, "low": 1, "high": 1, "count": 1}
     assert all(score.keys() == SCORE for score in data["metrics"].values())

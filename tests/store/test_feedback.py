@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import IntegrityError
 
-from flywheel.records import Feedback
-from flywheel.store import feedback
+from flywheel.records import Feedback, Interaction
+from flywheel.store import feedback, interactions
 from flywheel.store.database import Database
 from flywheel.store.tables import feedback as table
 
@@ -43,6 +45,31 @@ def test_feedback_comes_back_as_it_was(database: Database) -> None:
         assert feedback.of_user(conn, "tom") == [UP]
         assert feedback.of_interaction(conn, "i1") == [RANK]
         assert feedback.count_kinds(conn) == {"rank": 1, "up": 1}
+
+
+def test_rated_answers_are_counted_once_by_version_and_kind(database: Database) -> None:
+    asked = [
+        Interaction(id=id, question="?", candidates=(), version=version, user="u", at=f"2026-{id}")
+        for id, version in (("i2", 1), ("i1", 1), ("i3", 2))
+    ]
+    acts = [
+        replace(UP, id=f"{interaction}-{user}", interaction=interaction, user=user)
+        for interaction, user in (("i1", "a"), ("i1", "b"), ("i2", "a"), ("elsewhere", "a"))
+    ]
+    put_both(database)
+
+    def put_asked(conn: Connection) -> None:
+        for each in asked:
+            interactions.put(conn, each)
+
+    database.write(put_asked)
+    database.write(
+        lambda conn: feedback.put_all(conn, acts, dict.fromkeys([each.id for each in acts], "cc"))
+    )
+    with database.read() as conn:
+        assert feedback.count_rated(conn) == {1: {"up": 2, "rank": 1}}
+        assert interactions.count_versions(conn) == {1: 2, 2: 1}
+        assert [each.id for each in interactions.list_questions(conn)] == ["i1", "i2", "i3"]
 
 
 def test_known_ids_come_with_their_contents(database: Database) -> None:

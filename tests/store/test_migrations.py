@@ -10,7 +10,15 @@ from sqlalchemy import Connection, text
 
 from flywheel.errors import WorkspaceError
 from flywheel.records import Feedback
-from flywheel.store import corrections, documents, feedback, interactions, schema, versions
+from flywheel.store import (
+    corrections,
+    documents,
+    exam_items,
+    feedback,
+    interactions,
+    schema,
+    versions,
+)
 from flywheel.store.database import Database
 from flywheel.store.engines import parse_url, writing_engine
 from flywheel.store.tables import SCHEMA, metadata
@@ -42,9 +50,15 @@ ROWS["0003"] = [
     """INSERT INTO index_documents VALUES ('x', 'd1')""",
     """INSERT INTO erasures VALUES ('e1', 'user', 'ab', '2026-01-01T00:00:00Z', NULL)""",
     """INSERT INTO erased VALUES ('e1', 'feedback', 'f0')""",
+]
 ROWS["0004"] = [
     *ROWS["0003"],
     """INSERT INTO quarantine VALUES ('f1', 'released', 'eve', '2026-01-01T00:00:00Z')""",
+]
+ROWS["0005"] = [
+    *ROWS["0004"],
+    """INSERT INTO exam_items VALUES ('e1', '?', 'i1', 'u', '2026-01-01T00:00:00Z', 'gold',
+    '拨动。', '["拨"]', TRUE, 'curator')""",
 ]
 """Rows of every schema there has been, as its own release would have written them."""
 
@@ -109,6 +123,13 @@ def test_feedback_and_corrections_of_their_first_schema_are_read(url: str) -> No
         [correction] = corrections.in_force(conn)
     assert (act.kind, act.evidence, act.candidate) == ("edit", ("拨",), None)
     assert (correction.passages, correction.verified) == (("p1",), True)
+
+
+def test_exam_items_of_their_first_schema_are_read(url: str) -> None:
+    make_earlier(url, "0005")
+    with Database.open(url) as database, database.read() as conn:
+        [item] = exam_items.list_items(conn)
+    assert (item.state, item.evidence, item.answerable) == ("gold", ("拨",), True)
 
 
 def test_database_of_the_first_schema_takes_feedback(url: str) -> None:

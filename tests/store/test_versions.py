@@ -64,3 +64,17 @@ def test_version_is_never_written_over(database: Database) -> None:
         database.write(lambda conn: versions.put(conn, make_version(1, "kept")))
     with database.read() as conn:
         assert versions.get(conn, 1) == make_version(1)
+
+
+def test_best_version_is_the_champion_until_one_is_marked(database: Database) -> None:
+    with database.read() as conn:
+        assert versions.best(conn) is None
+    for number in (1, 2):
+        database.write(partial(versions.put, version=make_version(number)))
+    database.write(partial(versions.set_champion, number=2))
+    with database.read() as conn:
+        assert versions.best(conn) == make_version(2)
+    database.write(partial(versions.set_best, number=1))
+    with database.read() as conn:
+        assert versions.best(conn) == make_version(1)
+        assert versions.champion(conn) == make_version(2)

@@ -8,10 +8,11 @@ from itertools import islice
 
 import pytest
 
-from flywheel.records import Example, Feedback
+from flywheel.records import Example, ExamQuestion, Feedback
 from flywheel.search.index import Reader
-from flywheel.search.learned import FEATURES, QuestionField
-from flywheel.wheel import ingest
+from flywheel.search.learned import FEATURES, candidates, features
+from flywheel.search.question_field import QuestionField
+from flywheel.wheel import examination, ingest
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
 from flywheel.wheel.workspace import Workspace
@@ -128,9 +129,12 @@ def test_question_of_an_asker_leads_to_its_passage_less_far(learned: Workspace) 
             Example(id="a", question=asked, passages=(first,), group="a"),
             Example(id="b", question=asked, passages=(second,), group="b", weight=weight),
         ]
-        candidates, rows = QuestionField(examples, index).candidates(asked, [], Reader())
+        field = QuestionField(examples, index)
+        near = field.around(asked, Reader())
+        of = candidates(field, near, [], Reader())
+        rows = features(field, near, [], of)
         place = FEATURES.index("closest_question")
-        return {each.passage.id: row[place] for each, row in zip(candidates, rows, strict=True)}
+        return {each.passage.id: row[place] for each, row in zip(of, rows, strict=True)}
 
     assert closest(1.0)[second] == pytest.approx(closest(1.0)[first])
     assert closest(0.3)[second] == pytest.approx(0.3 * closest(0.3)[first])
@@ -144,6 +148,24 @@ def test_learned_version_answers_the_same_when_it_is_opened_again(learned: Works
         assistant = opened.assistant(opened.champion())
         after = [[each.id for each in assistant.ask(question).passages] for question in questions]
     assert before == after
+
+
+def test_what_was_learned_before_a_question_joined_the_exam_is_switched_off(
+    learned: Workspace,
+) -> None:
+    champion = learned.champion()
+    exam = [ExamQuestion(id="1", question=_question(7, 0), evidence=(_evidence(7),))]
+    assistant, num_switched_off = examination.unprepared(learned, champion, exam)
+    assert num_switched_off == 1
+    assert assistant.ranker is not None and len(assistant.ranker.questions) == 159
+    served = learned.assistant(champion)
+    assert served.ranker is not None and len(served.ranker.questions) == 160
+    assert examination.overlap(served, exam).num_questions == 1
+    assert examination.overlap(assistant, exam).num_questions == 0
+    everything = frozenset(each.id for each in served.ranker.questions)
+    assert served.ranker.without(everything).questions == ()
+    assistant.ranker = served.ranker.without(everything)
+    assert assistant.ask(_question(7, 0)).kind in ("answer", "ask_back", "abstain")
 
 
 def test_deleted_evidence_takes_its_correction_with_it(learned: Workspace) -> None:

@@ -93,9 +93,7 @@ class Assistant:
         texts = tuple(hit.passage.text for hit in readings(hits))
         return Observation(answer=answer, features=values, readings=texts)
 
-    def search(
-        self, question: str, reader: Reader, near: Neighbours | None = None
-    ) -> list[Hit]:
+    def search(self, question: str, reader: Reader, near: Neighbours | None = None) -> list[Hit]:
         """What the question finds, best first.
 
         Args:

@@ -8,6 +8,7 @@ something only where one of the readings is the right one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,9 +94,9 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
 
     coverage: share of the question's term weight that the best passage holds, and that the three
     best readings hold together; margin: how far the best reading is ahead of the next, relative;
-    strength: score per unit of question weight; unknown: share of the weight on terms that no
-    passage holds; heading: share of the heading's weight that the question holds; asked_heading:
-    share of the question's weight that title and headings hold.
+    strength: score per unit of question weight, or its log odds where it is a chance; unknown:
+    share of the weight on terms that no passage holds; heading: share of the heading's weight that
+    the question holds; asked_heading: share of the question's weight that title and headings hold.
     """
     terms = term_ids(question)
     weights = frequencies.idf(terms)
@@ -107,11 +108,13 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
     name_weights = frequencies.idf(names)
     second = best[1].score if len(best) > 1 else 0.0
     top = best[0].score or 1e-9
+    # A learned score is a chance, and its log odds say how sure the order is of itself.
+    strength = math.log(top / (1 - top)) if "chance" in best[0].features else top / total
     return (
         float(weights[held[0]].sum()) / total,
         float(weights[together].sum()) / total,
         (top - second) / top,
-        top / total,
+        strength,
         float(weights[~frequencies.known(terms)].sum()) / total,
         float(name_weights[np.isin(names, terms)].sum()) / (float(name_weights.sum()) or 1.0),
         float(weights[np.isin(terms, names)].sum()) / total,

@@ -88,21 +88,19 @@ def fit(
         lessons.append(_lesson(field, each, search(each.question), everyone))
         progress(done, len(examples))
     lessons = [each for each in lessons if each.of]
-    parts = np.array([part_of(each.example, NUM_PARTS) for each in lessons])
-    if any(
-        not _is_mixed([each for each, at in zip(lessons, parts, strict=True) if at != part])
+    parts = [part_of(each.example, NUM_PARTS) for each in lessons]
+    others = [
+        [each for each, at in zip(lessons, parts, strict=True) if at != part]
         for part in range(NUM_PARTS)
-    ):
+    ]
+    if not all(map(_is_mixed, others)):
         return None
-    rehearsed: dict[str, Rehearsed] = {}
-    for part in range(NUM_PARTS):
-        trees = _boost([each for each, at in zip(lessons, parts, strict=True) if at != part], seed)
-        for each, at in zip(lessons, parts, strict=True):
-            if at == part:
-                rehearsed[each.example.id] = _rehearsed(each, trees)
+    blind = [_boost(each, seed) for each in others]
     return Fitted(
         ranker=LearnedRanker(field, _boost(lessons, seed)),
-        rehearsed=tuple(rehearsed[each.example.id] for each in lessons),
+        rehearsed=tuple(
+            _rehearsed(each, blind[at]) for each, at in zip(lessons, parts, strict=True)
+        ),
     )
 
 

@@ -32,7 +32,14 @@ def versions(context: click.Context, as_json: bool) -> None:
     if as_json:
         show.print_json(
             {
-                "versions": [to_json(each) for each in listed.versions],
+                "versions": [
+                    to_json(each)
+                    | {
+                        "asked": listed.asked.get(each.number, 0),
+                        "feedback": listed.rated.get(each.number, {}),
+                    }
+                    for each in listed.versions
+                ],
                 "champion": listed.champion,
                 "history": [to_json(each) for each in listed.history],
             }
@@ -134,8 +141,8 @@ def _compared_data(compared: Compared) -> dict[str, Any]:
                     "first": each.champion,
                     "second": each.challenger,
                     "gain": each.gain,
-                    "low": each.low,
-                    "high": each.high,
+                    "low": each.low_seen,
+                    "high": each.high_seen,
                     "num_groups": each.num_groups,
                     "num_changed": each.num_changed,
                 }
@@ -161,7 +168,7 @@ def _gains_table(compared: Compared, part: str) -> Table:
             f"{each.champion:.3f}",
             f"{each.challenger:.3f}",
             f"{each.gain:+.3f}",
-            f"{each.low:+.3f} – {each.high:+.3f}",
+            f"{each.low_seen:+.3f} – {each.high_seen:+.3f}",
             str(each.num_groups),
             str(each.num_changed),
         )

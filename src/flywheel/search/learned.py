@@ -203,7 +203,7 @@ def _named(names: list[TermIds], terms: TermIds, asked: Floats) -> Floats:
     places = np.minimum(np.searchsorted(terms, every), len(terms) - 1)
     held = np.where(terms[places] == every, asked[places], 0.0)
     owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
-    return np.bincount(owners, held, len(names))
+    return np.bincount(owners, held, len(names)).astype(np.float64)
 
 
 def _shares(field: QuestionField, near: Neighbours) -> dict[str, float]:
@@ -301,9 +301,9 @@ class LearnedRanker:
 
 def ordered(of: Sequence[Candidate], log_odds: Floats) -> list[Hit]:
     """The candidates as hits, best first, by their chance."""
-    chances = 1 / (1 + np.exp(-log_odds))
+    chances = 1 / (1 + np.exp(-log_odds.clip(-30, 30)))
     ranked = [
-        replace(each.hit or Hit(passage=each.passage, score=0.0), score=chance)
+        Hit(passage=each.passage, score=chance, features={"chance": chance})
         for each, chance in zip(of, chances.tolist(), strict=True)
     ]
     return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.id))

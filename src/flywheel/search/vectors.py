@@ -120,7 +120,7 @@ def projected(
     places = np.minimum(np.searchsorted(terms, matrix.indices), len(terms) - 1)
     products = np.where(terms[places] == matrix.indices, weights[places] * matrix.data, 0.0)
     owners = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.bincount(owners, products, matrix.shape[0])
+    return np.bincount(owners, products, matrix.shape[0]).astype(np.float64)
 
 
 def summed(
@@ -129,4 +129,4 @@ def summed(
     """The rows' weighted sum: its terms, sorted, and the weight of each."""
     products = matrix.data * np.repeat(weights, np.diff(matrix.indptr))
     terms, places = np.unique(matrix.indices.astype(np.int64), return_inverse=True)
-    return terms, np.bincount(places, products, len(terms))
+    return terms, np.bincount(places, products, len(terms)).astype(np.float64)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, distinct, func, insert, select
 
 from flywheel.records import Feedback, from_json, to_json
 from flywheel.store.groups import in_groups
-from flywheel.store.tables import feedback
+from flywheel.store.tables import feedback, interactions
 
 _COLUMNS = [column for column in feedback.c if column.name != "content"]
 
@@ -75,6 +75,19 @@ def of_interaction(conn: Connection, interaction: str) -> list[Feedback]:
 def count_kinds(conn: Connection) -> dict[str, int]:
     """How many acts there are of each kind."""
     return dict(iter(conn.execute(select(feedback.c.kind, func.count()).group_by(feedback.c.kind))))
+
+
+def count_rated(conn: Connection) -> dict[int, dict[str, int]]:
+    """For each version and kind, how many of its answers got feedback of that kind."""
+    query = (
+        select(interactions.c.version, feedback.c.kind, func.count(distinct(interactions.c.id)))
+        .join_from(feedback, interactions, feedback.c.interaction == interactions.c.id)
+        .group_by(interactions.c.version, feedback.c.kind)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for version, kind, count in conn.execute(query):
+        counts.setdefault(version, {})[kind] = count
+    return counts
 
 
 def _where(conn: Connection, condition: Any) -> list[Feedback]:

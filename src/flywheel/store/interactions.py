@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from flywheel.records import Interaction, from_json, to_json
 from flywheel.store.groups import in_groups
 from flywheel.store.tables import interactions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What was asked in an interaction, without what was answered."""
+
+    id: str
+    question: str
+    user: str
+    at: str
 
 
 def put(conn: Connection, interaction: Interaction) -> None:
@@ -40,3 +51,17 @@ def _among(conn: Connection, column: Any, values: Sequence[str]) -> list[Interac
         rows = conn.execute(select(interactions).where(column.in_(group)))
         found.extend(from_json(Interaction, dict(row._mapping)) for row in rows)
     return found
+
+
+def list_questions(conn: Connection) -> list[Question]:
+    """What was asked, the first first; not what was erased."""
+    columns = [interactions.c[name] for name in ("id", "question", "user", "at")]
+    query = select(*columns).where(interactions.c.question != "")
+    rows = conn.execute(query.order_by(interactions.c.at, interactions.c.id))
+    return [Question(**row._mapping) for row in rows]
+
+
+def count_versions(conn: Connection) -> dict[int, int]:
+    """How many questions each version was asked."""
+    query = select(interactions.c.version, func.count()).group_by(interactions.c.version)
+    return dict(iter(conn.execute(query)))

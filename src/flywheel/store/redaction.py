@@ -15,16 +15,19 @@ from typing import Any
 from sqlalchemy import Connection, Table, Text, and_, cast, delete, select, update
 
 from flywheel.store import corrections as correction_store
+from flywheel.store import exam_items as exam_item_store
 from flywheel.store import state
 from flywheel.store.groups import in_groups
 from flywheel.store.tables import (
     corrections,
     documents,
+    exam_items,
     feedback,
     interactions,
     metadata,
     passages,
     promotions,
+    quarantine,
 )
 
 ERASED = "erased"
@@ -93,7 +96,10 @@ def _is_named(conn: Connection, user: str) -> bool:
     """Whether a user's name stands on anything of others."""
     decided = select(corrections.c.id).where(corrections.c.decided_by == user).limit(1)
     promoted = select(promotions.c.number).where(promotions.c.user == user).limit(1)
-    return conn.scalar(decided) is not None or conn.scalar(promoted) is not None
+    judged = select(quarantine.c.id).where(quarantine.c.decided_by == user).limit(1)
+    answered = select(exam_items.c.id).where(exam_items.c.decided_by == user).limit(1)
+    asked = (decided, promoted, judged, answered)
+    return any(conn.scalar(each) is not None for each in asked)
 
 
 def resting_on(conn: Connection, passages_gone: set[str]) -> set[str]:
@@ -205,6 +211,21 @@ def _redact_corrections(conn: Connection, items: Items) -> Iterator[str]:
     )  # fmt: skip
 
 
+def _redact_exam_items(conn: Connection, items: Items) -> Iterator[str]:
+    """A drawn question goes with its interaction; what a curator says to it, with himself or with
+    the document that his evidence stands in. Then it waits for another one."""
+    for row in _taken(conn, exam_items, items.interactions, exam_items.c.interaction):
+        yield from (row.question, row.answer, row.user, *row.evidence)
+    exam_item_store.erase_interactions(conn, sorted(items.interactions))
+    if items.user:
+        exam_item_store.erase_user(conn, items.user)
+    texts = [row.text for row in _taken(conn, passages, items.documents, passages.c.document)]
+    for row in conn.execute(select(exam_items).where(exam_items.c.state == "gold")).all():
+        if any(piece.strip() in text for piece in row.evidence for text in texts):
+            yield row.answer
+            exam_item_store.blank(conn, row.id)
+
+
 def _remove_documents(conn: Connection, items: Items) -> Iterator[str]:
     """The rows stay as tombstones, which every version respects."""
     for row in _taken(conn, passages, items.documents, passages.c.document):
@@ -234,6 +255,8 @@ def _forget_name(conn: Connection, items: Items) -> Iterator[str]:
         conn.execute(update(corrections).where(decided).values(decided_by=""))
         own = promotions.c.user == items.user
         conn.execute(update(promotions).where(own).values(user="", reason=""))
+        judged = quarantine.c.decided_by == items.user
+        conn.execute(update(quarantine).where(judged).values(decided_by=""))
     return iter(())
 
 
@@ -242,6 +265,7 @@ TABLES: tuple[Callable[[Connection, Items], Iterable[str]], ...] = (
     _redact_shown,
     _redact_feedback,
     _redact_corrections,
+    _redact_exam_items,
     _remove_documents,
     _clean_state,
     _forget_name,

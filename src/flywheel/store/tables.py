@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 
 metadata = MetaData()
 
@@ -155,6 +155,22 @@ quarantine = Table(
     Column("decision", Text, nullable=False),
     Column("decided_by", SafeText, nullable=False),
     Column("decided_at", Text, nullable=False),
+)
+
+exam_items = Table(
+    "exam_items",
+    metadata,
+    Column("id", SafeText, primary_key=True),
+    Column("question", SafeText, nullable=False),
+    Column("interaction", SafeText, nullable=False, index=True),
+    Column("user", SafeText, nullable=False, index=True),
+    Column("at", Text, nullable=False),
+    # What follows is what a curator says.
+    Column("state", Text, nullable=False),
+    Column("answer", SafeText, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("answerable", Boolean, nullable=False),
+    Column("decided_by", SafeText, nullable=False, index=True),
 )
 
 versions = Table(

@@ -27,6 +27,7 @@ By = Literal["gate", "owner", "rollback", "erasure"]
 _CHAMPION = "champion"
 _MAX_NUMBER = 2**31 - 1
 """What PostgreSQL compares with a number of its own."""
+_BEST = "best_version"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +163,18 @@ def held_by(conn: Connection, index: str) -> set[str]:
     """The ids of the documents that an index holds, by the key of its artifact."""
     query = select(index_documents.c.document).where(index_documents.c.index == index)
     return set(conn.scalars(query))
+
+
+def best(conn: Connection) -> Version | None:
+    """The best version ever promoted on a gain, as what its documents became; the champion where
+    none was marked yet."""
+    number = state.get(conn, _BEST)
+    return (None if number is None else get(conn, number)) or champion(conn)
+
+
+def set_best(conn: Connection, number: int) -> None:
+    """Marks the version that later ones must be as good as."""
+    state.put(conn, _BEST, number)
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> Version:

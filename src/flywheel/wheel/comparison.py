@@ -50,7 +50,9 @@ def compare_versions(
     before, after = (_able(workspace, number) for number in (first, second))
     exam = examination.questions(workspace, workspace.assistant(after).index)
     sat = [
-        turn.evaluate(exam, workspace.assistant(version), workspace, progress)
+        turn.evaluate(
+            exam, examination.unprepared(workspace, version, exam)[0], workspace, progress
+        )
         for version in (before, after)
     ]
     return Compared(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -14,12 +15,22 @@ from flywheel.errors import SourceError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.compare import ERROR_RATE, enough
 from flywheel.evaluate.exam import Sitting, read_exam
+from flywheel.learn.feedback import normal_form
+from flywheel.learn.groups import group
 from flywheel.records import ExamQuestion, to_json
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.store import state
-from flywheel.wheel import gate, stages
+from flywheel.store.versions import Version
+from flywheel.wheel import gate, growth, stages
 from flywheel.wheel.settings import ExamSettings
 from flywheel.wheel.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flywheel.answer.assistant import Assistant
+
+SUFFICIENT = 60
+"""Questions of users by which alone versions are judged: as many as can rule out a loss of 0.05.
+With fewer, those that are made from the documents stay beside them."""
 
 SEED = 2
 """Of synthetic exams: not the one that training questions are drawn by."""
@@ -36,14 +47,79 @@ def questions(workspace: Workspace, index: PassageIndex) -> list[ExamQuestion]:
         FileFormatError: a line of the file is not valid.
     """
     settings = workspace.settings.exam
-    path = workspace.root / settings.file
-    if path.is_file():
-        return read_exam(path)
-    if settings.file != ExamSettings().file:
-        raise SourceError(f"{path}: no such file. Mend [exam] file in flywheel.toml.")
+    questions = own(workspace)
+    if (workspace.root / settings.file).is_file() or len(questions) >= SUFFICIENT:
+        return questions
     trained = {each.question for each in stages.training_questions(index)}
     made = stages.make_questions(index, settings.num_synthetic, SEED)
-    return [each for each in made if each.question not in trained]
+    return [*questions, *(each for each in made if each.question not in trained)]
+
+
+def own(workspace: Workspace) -> list[ExamQuestion]:
+    """The questions of the file that the settings name, and those that grew.
+
+    Raises:
+        SourceError: the settings name a file that is not there.
+        FileFormatError: a line of the file is not valid.
+    """
+    settings = workspace.settings.exam
+    path = workspace.root / settings.file
+    if not path.is_file() and settings.file != ExamSettings().file:
+        raise SourceError(f"{path}: no such file. Mend [exam] file in flywheel.toml.")
+    written = read_exam(path) if path.is_file() else []
+    known = {each.id for each in written} | {normal_form(each.question) for each in written}
+    with workspace.database.read() as conn:
+        grown = growth.grown(conn)
+    return [
+        *written,
+        *(each for each in grown if known.isdisjoint((each.id, normal_form(each.question)))),
+    ]
+
+
+def groups(exam: Sequence[ExamQuestion]) -> dict[str, str]:
+    """The near-duplicate group of each question id."""
+    numbers = group([], [each.question for each in exam]).exam
+    return {each.id: str(number) for each, number in zip(exam, numbers, strict=True)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlap:
+    """What a version learned from that an exam asks nearly the same as."""
+
+    learned: frozenset[str]
+    """The ids of what it learned from."""
+    num_questions: int
+    """Of the exam."""
+
+
+def overlap(assistant: Assistant, exam: Sequence[ExamQuestion]) -> Overlap:
+    """What a version has learned from near-duplicates of these questions."""
+    learned = assistant.ranker.questions if assistant.ranker else ()
+    joined = group([each.question for each in learned], [each.question for each in exam])
+    both = joined.overlapping
+    return Overlap(
+        learned=frozenset(
+            each.id for each, number in zip(learned, joined.training, strict=True) if number in both
+        ),
+        num_questions=sum(number in both for number in joined.exam),
+    )
+
+
+def unprepared(
+    workspace: Workspace, version: Version, exam: Sequence[ExamQuestion]
+) -> tuple[Assistant, int]:
+    """A version as it sits the workspace's exam, and how much of what it learned is switched off.
+
+    What was learned before a question joined the exam must not answer it.
+    """
+    assistant = workspace.assistant(version)
+    learned = overlap(assistant, exam).learned
+    if not learned or assistant.ranker is None:
+        return assistant, 0
+    assistant = workspace.assemble(version.bundle, version.number)
+    assert assistant.ranker is not None
+    assistant.ranker = assistant.ranker.without(learned)
+    return assistant, len(learned)
 
 
 def stale(champion: Sitting, challenger: Sitting, index: PassageIndex) -> frozenset[str]:
@@ -76,18 +152,21 @@ def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
 
 
 def is_synthetic(exam: Sequence[ExamQuestion]) -> bool:
-    """Whether the exam was made from the documents."""
-    return all(SYNTHETIC in each.tags for each in exam)
+    """Whether a part of the exam was made from the documents, or was to be."""
+    return not exam or any(SYNTHETIC in each.tags for each in exam)
 
 
 def is_too_small(exam: Sequence[ExamQuestion]) -> bool:
     """Whether the documents gave fewer questions than could ever show that nothing is lost."""
-    answerable = [each for each in exam if each.evidence]
-    return is_synthetic(exam) and len(answerable) < enough(ERROR_RATE)
+    answerable = groups([each for each in exam if each.evidence])
+    return is_synthetic(exam) and len(set(answerable.values())) < enough(ERROR_RATE)
 
 
 def with_notes(
-    decision: gate.Decision, exam: Sequence[ExamQuestion], stale: frozenset[str] = frozenset()
+    decision: gate.Decision,
+    exam: Sequence[ExamQuestion],
+    stale: frozenset[str] = frozenset(),
+    num_switched_off: int = 0,
 ) -> gate.Decision:
     """The decision, saying what kind of exam it stands on."""
     notes = []
@@ -96,9 +175,16 @@ def with_notes(
             f"{len(stale)} of {len(exam)} questions left out: the documents no longer hold "
             "their evidence"
         )
-    if is_synthetic(exam):
+    if num_switched_off:
         notes.append(
-            f"the exam is synthetic: {len(exam)} questions made from the documents; "
+            f"{num_switched_off} questions that the champion learned from were switched off: the "
+            "exam asks nearly the same"
+        )
+    num_made = sum(SYNTHETIC in each.tags for each in exam)
+    if num_made:
+        made = "" if num_made == len(exam) else f" to {num_made / len(exam):.0%}"
+        notes.append(
+            f"the exam is synthetic{made}: {num_made} questions made from the documents; "
             "exam.jsonl would ask what users ask"
         )
     return replace(decision, reasons=(*decision.reasons, *notes))
@@ -139,4 +225,5 @@ def count_decision(conn: Connection, exam: Sequence[ExamQuestion]) -> None:
 
 
 def _key(question: ExamQuestion) -> str:
-    return hashlib.blake2b(question.question.encode(), digest_size=8).hexdigest()
+    # Another comma makes no new question, on which all might be tried anew.
+    return hashlib.blake2b(normal_form(question.question).encode(), digest_size=8).hexdigest()

@@ -18,11 +18,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from flywheel.answer.assistant import Assistant
+from flywheel.errors import WorkspaceError
 from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import ExamQuestion, Score, to_json
 from flywheel.store import documents, versions
 from flywheel.store.versions import Version
-from flywheel.wheel import examination, feedback, gate, ingest, stages
+from flywheel.wheel import cost, examination, feedback, gate, growth, ingest, stages
 from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import Workspace
@@ -57,6 +58,7 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
         feedback.recheck(workspace)
         champion, latest = _standing(workspace)
         index = stages.index(workspace, progress)
+        growth.draw(workspace, examination.own(workspace))
         exam = examination.questions(workspace, stages.opened(workspace, index))
         learnable = stages.learnable(workspace, exam)
         bundle = build(workspace, index, learnable, progress)
@@ -69,6 +71,7 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
         sitting = evaluate(exam, challenger, workspace, progress)
         decision = decide(workspace, champion, bundle, exam, sitting, progress)
         decision = _with_learned(decision, learnable, bundle)
+        decision = _with_waiting(decision, workspace)
         version = keep(workspace, champion, bundle, exam, sitting, decision, learnable)
     return Turned(
         version=version.number,
@@ -102,11 +105,12 @@ def build(
 def evaluate(
     exam: Sequence[ExamQuestion], assistant: Assistant, workspace: Workspace, progress: Progress
 ) -> Sitting:
-    """One version sits the exam, as a reader who sees everything."""
+    """One version sits the exam, as a reader who sees everything; no correction answers for it."""
     reader = workspace.reader()
     return sit(
         exam,
         lambda question: assistant.ask(question, reader),
+        groups=examination.groups(exam),
         progress=lambda done, of: progress("exam", done, of),
     )
 
@@ -125,16 +129,65 @@ def decide(
     newer_documents = _is_learned_alike(champion.bundle, bundle)
     if newer_documents and examination.is_too_small(exam):
         return gate.UNEXAMINED
-    before = evaluate(exam, workspace.assistant(champion), workspace, progress)
+    serving, num_switched_off = examination.unprepared(workspace, champion, exam)
+    before = evaluate(exam, serving, workspace, progress)
     stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
+    sitting = examination.without(sitting, stale)
     decision = gate.decide(
         examination.without(before, stale),
-        examination.without(sitting, stale),
+        sitting,
         workspace.settings.gate,
         k=examination.num_decisions(workspace, exam) + 1,
         newer_documents=newer_documents,
     )
-    return examination.with_notes(decision, exam, stale)
+    if decision.rule in ("gain", "no gain", "newer documents"):
+        decision = _against_best(
+            workspace, champion, bundle, exam, stale, sitting, decision, progress
+        )
+    return examination.with_notes(decision, exam, stale, num_switched_off)
+
+
+def _against_best(
+    workspace: Workspace,
+    champion: Version,
+    bundle: dict[str, Any],
+    exam: Sequence[ExamQuestion],
+    stale: frozenset[str],
+    sitting: Sitting,
+    decision: gate.Decision,
+    progress: Progress,
+) -> gate.Decision:
+    """The decision in view of the best version ever promoted on a gain.
+
+    That one sits the exam only where it matters: it is not the champion, and the challenger
+    gained or is cheaper.
+    """
+    with workspace.database.read() as conn:
+        best = versions.best(conn) or champion
+    if decision.rule == "newer documents":
+        return replace(decision, sets_bar=decision.promote and best.number == champion.number)
+    saving = None
+    if not decision.promote:
+        saving = cost.saving(
+            workspace,
+            (champion.bundle, workspace.assistant(champion)),
+            (bundle, workspace.assemble(bundle, number=0)),
+            exam,
+        )
+        if saving is None:
+            return decision
+    elif best.number == champion.number:
+        return decision
+    try:
+        assistant, _ = examination.unprepared(workspace, best, exam)
+    except WorkspaceError:
+        # Its parts are gone: what cannot be asked can neither be matched nor defended.
+        return decision
+    at_best = examination.without(evaluate(exam, assistant, workspace, progress), stale)
+    rules = workspace.settings.gate
+    if saving:
+        return gate.as_good_and_cheaper(decision, at_best, sitting, rules, saving, best.number)
+    return replace(decision, sets_bar=gate.takes_over(at_best, sitting, rules))
 
 
 def keep(
@@ -171,6 +224,8 @@ def keep(
             examination.count_decision(conn, exam)
         if won:
             versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
+        if won and decision.sets_bar:
+            versions.set_best(conn, version.number)
         return version
 
     return workspace.database.write(write)
@@ -207,11 +262,25 @@ def _with_learned(
     notes = []
     if bundle["ranker"]:
         notes.append(f"its order is learned from {len(learnable.examples)} acts of feedback")
-    left_out = {"the exam asks nearly the same": learnable.num_examined, **learnable.left_out}
+    left_out = {
+        "the exam asks nearly the same": learnable.num_examined,
+        "between the exam's questions and those learned from": learnable.num_between,
+        **learnable.left_out,
+    }
     counts = [f"{num} {reason}" for reason, num in left_out.items() if num]
     if counts:
         notes.append(f"left out of the learning: {', '.join(counts)}")
     return replace(decision, reasons=(*decision.reasons, *notes))
+
+
+def _with_waiting(decision: gate.Decision, workspace: Workspace) -> gate.Decision:
+    """The decision, saying what would make the next one surer."""
+    waiting = len(growth.waiting(workspace))
+    if not waiting:
+        return decision
+    questions = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
+    note = f"{questions} for an answer to join the exam: flywheel exam --waiting"
+    return replace(decision, reasons=(*decision.reasons, note))
 
 
 def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flywheel.errors import StoreError, UsageError
+from flywheel.store import feedback, interactions
 from flywheel.store import versions as version_store
 from flywheel.store.versions import Promotion, Version
 
@@ -44,6 +45,11 @@ class Listed:
     versions: tuple[Version, ...]
     champion: int | None
     history: tuple[Promotion, ...]
+    asked: Mapping[int, int]
+    """How many questions each version was asked."""
+    rated: Mapping[int, Mapping[str, int]]
+    """On how many of its answers there was feedback of each kind: a series to look at. The gate
+    never sees it, since users rate what they happen to ask."""
 
 
 def list_versions(workspace: Workspace) -> Listed:
@@ -54,6 +60,8 @@ def list_versions(workspace: Workspace) -> Listed:
             versions=tuple(version_store.list_versions(conn)),
             champion=champion.number if champion else None,
             history=tuple(version_store.history(conn)),
+            asked=interactions.count_versions(conn),
+            rated=feedback.count_rated(conn),
         )
 
 

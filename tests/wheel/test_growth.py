@@ -1,0 +1,295 @@
+"""The exam grows by what users ask, and a version sits it without what it learned of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flywheel.answer.assistant import Assistant
+from flywheel.errors import FileFormatError, SourceError
+from flywheel.learn.groups import is_drawn
+from flywheel.records import Feedback
+from flywheel.store import exam_items, versions
+from flywheel.wheel import cost, examination, growth, stages
+from flywheel.wheel.feedback import accept
+from flywheel.wheel.gate import Saving
+from flywheel.wheel.growth import Judged
+from flywheel.wheel.turn import evaluate
+
+if TYPE_CHECKING:
+    from tests.wheel.conftest import Domain
+
+EVIDENCE = "The child lock sits on the edge of each rear door."
+
+
+def question(drawn: bool, place: int = 0) -> str:
+    """One that the hash draws, or does not; those of other places are no near-duplicates."""
+    places = ("hinge", "lamp", "wheel", "window")
+    made = (f"{places[place]} {number}" for number in range(999))
+    return next(each for each in made if is_drawn(each) == drawn)
+
+
+def edit(id: str, question: str, interaction: str = "") -> Feedback:
+    return Feedback(
+        id=id,
+        kind="edit",
+        user="ines",
+        role="curator",
+        at="2020-01-01" if not interaction else "",
+        question=question,
+        interaction=interaction,
+        answer="On the edge.",
+        evidence=(EVIDENCE,),
+    )
+
+
+def write(path: Path, *lines: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return path
+
+
+def draw(domain: Domain) -> int:
+    return growth.draw(domain.workspace, examination.own(domain.workspace))
+
+
+def waiting(domain: Domain) -> list[str]:
+    return [each["question"] for each in growth.waiting(domain.workspace)]
+
+
+def test_turn_draws_by_the_hash_of_what_was_asked(domain: Domain) -> None:
+    yes, no = question(drawn=True), question(drawn=False, place=1)
+    domain.ask(yes)
+    domain.ask(no)
+    domain.ask(yes.upper())
+    domain.turn()
+    assert waiting(domain) == [yes]
+    assert draw(domain) == 0
+
+
+def test_newcomer_of_a_training_group_is_not_drawn_later(domain: Domain) -> None:
+    accept(domain.workspace, [edit("e", question(drawn=True))])
+    domain.ask(question(drawn=True))
+    assert draw(domain) == 0
+
+
+def test_rating_has_no_say_in_what_is_drawn(domain: Domain) -> None:
+    for place, drawn in enumerate((True, False)):
+        asked = domain.workspace.ask(question(drawn, place)).interaction
+        accept(domain.workspace, [edit(f"e{place}", "", asked)])
+    draw(domain)
+    assert waiting(domain) == [question(drawn=True)]
+
+
+def test_full_exam_draws_no_more(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "FULL", 1)
+    domain.ask(question(drawn=True))
+    domain.ask(question(drawn=True, place=1))
+    assert draw(domain) == 1
+    assert waiting(domain) == [question(drawn=True)]
+
+
+def test_drawn_question_is_not_learned_from_even_while_it_waits(domain: Domain) -> None:
+    asked = domain.workspace.ask(question(drawn=True)).interaction
+    accept(domain.workspace, [edit("e1", "", asked), edit("e2", question(False, place=1))])
+    draw(domain)
+    learnable = stages.learnable(domain.workspace, [])
+    assert [each.id for each in learnable.examples] == ["e2"]
+    assert learnable.num_examined == 1
+
+
+def test_exam_that_overlaps_the_training_is_dropped_from_it_with_the_count(domain: Domain) -> None:
+    between = "Which bolt of the rear door sits on the edge"
+    exam = f"{between} exactly now?"
+    accept(
+        domain.workspace,
+        [edit("same", exam.upper()), edit("other", f"{between}, tell me?"), edit("b", between)],
+    )
+    write(domain.root / "exam.jsonl", {"id": 1, "question": exam, "evidence": [EVIDENCE]})
+    learnable = stages.learnable(domain.workspace, examination.own(domain.workspace))
+    assert [each.id for each in learnable.examples] == ["other"]
+    assert (learnable.num_examined, learnable.num_between) == (1, 1)
+    domain.write("spare.md", "# Spare wheel\n\nThe spare wheel hangs below the boot floor.\n")
+    domain.add()
+    reasons = domain.turn().reasons
+    assert "1 corrections left out, since the exam asks nearly the same" in reasons
+    assert any(each.startswith("1 corrections left out, since they stand") for each in reasons)
+
+
+def test_no_correction_answers_for_a_version_that_sits_the_exam(domain: Domain) -> None:
+    accept(domain.workspace, [edit("e", "Where is the child lock?")])
+    assert domain.ask("Where is the child lock?").verified
+    write(domain.root / "exam.jsonl", {"id": 1, "question": "Where is the child lock?"})
+    exam = examination.own(domain.workspace)
+    assistant = domain.workspace.assistant(domain.workspace.champion())
+    [row] = evaluate(exam, assistant, domain.workspace, lambda *_: None).rows
+    assert not row.answer.verified
+    assert row.answer.draft != "On the edge."
+
+
+def test_waiting_question_with_its_answer_joins_the_exam(domain: Domain, tmp_path: Path) -> None:
+    places = range(4)
+    for place in places:
+        domain.ask(question(drawn=True, place=place))
+    draw(domain)
+    first, second, third, fourth = growth.waiting(domain.workspace)
+    assert not first["answer"] and not first["evidence"]
+    lines = (
+        first | {"evidence": [EVIDENCE], "answer": "On the edge."},
+        second | {"answerable": False},
+        third | {"drop": True},
+        fourth,
+    )
+    judged = growth.judge(domain.workspace, write(tmp_path / "gold.jsonl", *lines), "ines")
+    assert judged == Judged(gold=2, dropped=1, waiting=1)
+    own = examination.own(domain.workspace)
+    assert [(each.evidence, each.answerable) for each in own] == [((EVIDENCE,), True), ((), False)]
+    with domain.workspace.database.read() as conn:
+        states = [(each.state, each.decided_by) for each in exam_items.list_items(conn)]
+    assert states == [("gold", "ines"), ("gold", "ines"), ("dropped", "ines"), ("waiting", "")]
+
+
+def test_grown_question_stands_beside_made_ones_until_there_are_enough(
+    domain: Domain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain.ask(question(drawn=True))
+    draw(domain)
+    [line] = growth.waiting(domain.workspace)
+    growth.judge(
+        domain.workspace, write(tmp_path / "gold.jsonl", line | {"evidence": [EVIDENCE]}), "ines"
+    )
+    index = domain.workspace.assistant(domain.workspace.champion()).index
+    exam = examination.questions(domain.workspace, index)
+    assert exam[0].question == question(drawn=True) and len(exam) > 1
+    assert examination.is_synthetic(exam)
+    monkeypatch.setattr(examination, "SUFFICIENT", 1)
+    assert examination.questions(domain.workspace, index) == exam[:1]
+
+
+def test_grown_question_that_was_copied_into_the_file_is_asked_once(
+    domain: Domain, tmp_path: Path
+) -> None:
+    domain.ask(question(drawn=True))
+    draw(domain)
+    [line] = growth.waiting(domain.workspace)
+    gold = write(tmp_path / "gold.jsonl", line | {"evidence": [EVIDENCE]})
+    growth.judge(domain.workspace, gold, "ines")
+    write(domain.root / "exam.jsonl", {"id": "mine", "question": question(drawn=True).upper()})
+    assert [each.id for each in examination.own(domain.workspace)] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"id": "x"}, 'no question "x" was drawn for the exam'),
+        ({"question": "Why?"}, r'"question" was drawn as "lamp \d+"; an exam asks what was asked'),
+        ({"evidence": ["No document says so."]}, '"evidence" 1 stands in no current document'),
+        ({"evidence": ["…"]}, '"evidence" 1 holds no words'),
+        ({"answerable": False, "answer": "Yes."}, "it is not answerable, and has an answer"),
+        ({"tags": ["en"]}, "a drawn question has no tags"),
+        ({"anwser": "Yes."}, 'unknown key "anwser"; did you mean "answer"'),
+    ],
+)
+def test_wrong_line_is_named_and_nothing_is_taken(
+    domain: Domain, tmp_path: Path, change: dict[str, object], problem: str
+) -> None:
+    domain.ask(question(drawn=True))
+    domain.ask(question(drawn=True, place=1))
+    draw(domain)
+    first, second = growth.waiting(domain.workspace)
+    gold = write(tmp_path / "gold.jsonl", first | {"answer": "Yes."}, second | change)
+    with pytest.raises(FileFormatError, match=f"gold.jsonl, line 2: {problem}"):
+        growth.judge(domain.workspace, gold, "ines")
+    assert len(waiting(domain)) == 2
+
+
+def test_line_that_stands_twice_or_nowhere_is_refused(domain: Domain, tmp_path: Path) -> None:
+    domain.ask(question(drawn=True))
+    draw(domain)
+    [line] = growth.waiting(domain.workspace)
+    gold = write(tmp_path / "gold.jsonl", line, line)
+    with pytest.raises(FileFormatError, match=r'line 2: id ".*" is taken by line 1'):
+        growth.judge(domain.workspace, gold, "ines")
+    gold.write_text("\n")
+    with pytest.raises(SourceError, match="holds no line"):
+        growth.judge(domain.workspace, gold, "ines")
+    with pytest.raises(SourceError, match="No such file"):
+        growth.judge(domain.workspace, tmp_path / "none.jsonl", "ines")
+
+
+def write_long_exam(domain: Domain) -> None:
+    lines = [
+        {"id": place, "question": f"Where is the child lock {place}?", "evidence": [EVIDENCE]}
+        for place in range(70)
+    ]
+    write(domain.root / "exam.jsonl", *lines)
+
+
+def test_challenger_that_is_only_cheaper_is_promoted_and_leaves_the_bar_where_it_is(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_long_exam(domain)
+    domain.configure("[quote]\nmax_words = 100\n")
+    kept = domain.turn()
+    assert (kept.version, kept.decision) == (2, "kept")
+    assert kept.reasons[0].startswith("evidence_mrr shows no gain")
+    found = Saving(what="time an answer", share=0.5, high=0.6)
+    monkeypatch.setattr(cost, "saving", lambda *_: found)
+    domain.configure("[quote]\nmax_words = 101\n")
+    promoted = domain.turn()
+    assert (promoted.version, promoted.decision, promoted.champion) == (3, "promoted", 3)
+    told = "it costs 0.50 of the champion's time an answer and is as good as version 1, the best"
+    assert promoted.reasons[0].startswith(told)
+    domain.configure("[quote]\nmax_words = 102\n")
+    assert "as good as version 1, the best" in domain.turn().reasons[0]
+    with domain.workspace.database.read() as conn:
+        best = versions.best(conn)
+    assert best is not None and best.number == 1
+
+
+def test_newer_documents_move_the_bar_with_them(domain: Domain) -> None:
+    write_long_exam(domain)
+    domain.write("spare.md", "# Spare wheel\n\nThe spare wheel hangs below the boot floor.\n")
+    domain.add()
+    assert domain.turn().decision == "promoted"
+    with domain.workspace.database.read() as conn:
+        best = versions.best(conn)
+    assert best is not None and best.number == 2
+
+
+def _large(folder: Path) -> None:
+    (folder / "trees").write_bytes(b"0" * 10**6)
+
+
+def test_fewer_bytes_are_a_saving_and_fewer_documents_are_none(domain: Domain) -> None:
+    workspace = domain.workspace
+    bundle = workspace.champion().bundle
+    workspace.artifacts.build("ranker", "large", _large)
+    assistant = workspace.assistant(workspace.champion())
+    larger = bundle | {"ranker": "large"}
+    found = cost.saving(workspace, (larger, assistant), (bundle, assistant), [])
+    assert found is not None and found.is_cheaper and found.what.endswith(" bytes")
+    assert cost.saving(workspace, (bundle, assistant), (larger, assistant), []) is None
+    (domain.documents / "doors.md").unlink()
+    domain.add()
+    fewer = stages.opened(workspace, stages.index(workspace, lambda *_: None))
+    other = Assistant(fewer)
+    assert cost.saving(workspace, (larger, assistant), (bundle | {"index": ""}, other), []) is None
+
+
+def test_exam_grows_on_postgresql_too(
+    make_database: Callable[[], str], tmp_path: Path, domain: Domain
+) -> None:
+    root = tmp_path / "workspace"
+    root.mkdir()
+    (root / "flywheel.toml").write_text(f'[store]\nurl = "{make_database()}"\n')
+    with closing(type(domain)(tmp_path)) as there:
+        there.add(domain.documents)
+        there.turn()
+        there.ask(question(drawn=True))
+        there.turn()
+        assert waiting(there) == [question(drawn=True)]
