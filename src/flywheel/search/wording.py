@@ -10,12 +10,19 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import chain, pairwise
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-from flywheel.search import synonyms
 from flywheel.search.terms import HAN_RUN, fold, stem
+from flywheel.search.vocabulary import (
+    NUMERALS,
+    Courtesies,
+    chinese,
+    courtesies,
+    english,
+    function_words,
+)
 
 _HAN = HAN_RUN.pattern.removesuffix("+")
 _PIECE = re.compile(
@@ -31,7 +38,6 @@ _NOT = re.compile(
 _WHOLE = {"ca": "can", "wo": "will", "sha": "shall"}
 _ENDING = re.compile(r"(?<=\w)['’`](?:s|m|re|ve|d|ll)\b")
 _CAPITALISED = re.compile(r"(?<=[^\s.?!:;。？！：；][ ])[A-Z][A-Za-z0-9]*|(?<=[ /-])[A-Z0-9]{2,}\b")
-_NUMERALS = re.compile("[零一二两三四五六七八九十百千万]+")
 _DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2}
 _POWERS = {"十": 10, "百": 100, "千": 1_000, "万": 10_000}
 _NUMBER_WORDS = {
@@ -160,11 +166,11 @@ def _plain(piece: str) -> str:
 
 def _without_courtesies(pieces: list[_Piece]) -> list[_Piece]:
     """Cuts off greetings before and thanks behind, as often as they come."""
-    before, after = _courtesies(synonyms.COURTESIES_BEFORE), _courtesies(synonyms.COURTESIES_AFTER)
+    before, after = courtesies("before"), courtesies("after")
     pieces = list(pieces)
-    while pieces and (count := before.words_at(pieces, from_end=False)):
+    while pieces and (count := _courtesy(before, pieces, from_end=False)):
         del pieces[:count]
-    while pieces and (count := after.words_at(pieces, from_end=True)):
+    while pieces and (count := _courtesy(after, pieces, from_end=True)):
         del pieces[-count:]
     if pieces and pieces[0].kind == "han":
         pieces[0] = _Piece(before.leading.sub("", pieces[0].text), "han")
@@ -173,30 +179,17 @@ def _without_courtesies(pieces: list[_Piece]) -> list[_Piece]:
     return [piece for piece in pieces if piece.text]
 
 
-class _Courtesies(NamedTuple):
-    phrases: frozenset[tuple[str, ...]]
-    leading: re.Pattern[str]
-    trailing: re.Pattern[str]
-
-    def words_at(self, pieces: Sequence[_Piece], *, from_end: bool) -> int:
-        """How many pieces the longest courtesy takes at an end."""
-        for count in range(min(6, len(pieces)), 0, -1):
-            part = pieces[-count:] if from_end else pieces[:count]
-            if part[0].kind == "han":
-                bare = (self.trailing if from_end else self.leading).sub("", part[0].text)
-                if count == 1 and not bare:
-                    return 1
-            elif tuple(piece.text for piece in part) in self.phrases:
-                return count
-        return 0
-
-
-@cache
-def _courtesies(table: str) -> _Courtesies:
-    every = [phrase.strip() for line in table.strip().splitlines() for phrase in line.split("|")]
-    han = "|".join(sorted((each for each in every if HAN_RUN.match(each)), key=len, reverse=True))
-    words = frozenset(tuple(each.split()) for each in every if not HAN_RUN.match(each))
-    return _Courtesies(words, re.compile(f"^(?:{han})+"), re.compile(f"(?:{han})+$"))
+def _courtesy(known: Courtesies, pieces: Sequence[_Piece], *, from_end: bool) -> int:
+    """How many pieces the longest courtesy takes at an end."""
+    for count in range(min(6, len(pieces)), 0, -1):
+        part = pieces[-count:] if from_end else pieces[:count]
+        if part[0].kind == "han":
+            bare = (known.trailing if from_end else known.leading).sub("", part[0].text)
+            if count == 1 and not bare:
+                return 1
+        elif tuple(piece.text for piece in part) in known.phrases:
+            return count
+    return 0
 
 
 def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
@@ -217,7 +210,7 @@ def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
             yield from (_Token(token, source) for token in found.tokens)
         elif piece.text in _NUMBER_WORDS:
             yield _Token("#" + _NUMBER_WORDS[piece.text], "")
-        elif piece.text not in _function_words():
+        elif piece.text not in function_words():
             yield _Token(stem(piece.text), piece.text)
         position += taken
 
@@ -240,7 +233,7 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     counted = position > 0 and pieces[position - 1].kind == "number"
     if len(first) == 1 and first in _UNITS and not counted:
         return None
-    table, lengths = _english()
+    table, lengths = english()
     for length in lengths.get(stem(first), ()):
         words = tuple(stem(piece.text) for piece in pieces[position : position + length])
         if words in table:
@@ -248,66 +241,20 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     return None
 
 
-def _rows(*tables: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(tokens, wording) for every wording of the tables."""
-    for table in tables:
-        for line in table.strip().splitlines():
-            tokens, _, wordings = line.partition(":")
-            for each in wordings.split("|"):
-                yield tuple(tokens.split()), each.strip()
-
-
-class _English(NamedTuple):
-    table: dict[tuple[str, ...], tuple[str, ...]]
-    """The stems of a wording → its tokens."""
-    lengths: dict[str, list[int]]
-    """By the first stem of a wording, how many words there may be, the most first."""
-
-
-@cache
-def _english() -> _English:
-    table: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for tokens, each in _rows(synonyms.ENGLISH):
-        table.setdefault(tuple(stem(word) for word in each.split()), tokens)
-    kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for (kind, *nouns), each in _rows(synonyms.ENGLISH_KINDS):
-        alike = (table.get((stem(noun),), (stem(noun),)) for noun in nouns)
-        words = tuple(stem(word) for word in each.split())
-        kinds.setdefault(words, (kind, *chain.from_iterable(alike)))
-    table |= kinds
-    lengths: dict[str, set[int]] = {}
-    for words in table:
-        lengths.setdefault(words[0], set()).add(len(words))
-    return _English(table, {first: sorted(each, reverse=True) for first, each in lengths.items()})
-
-
-@cache
-def _function_words() -> frozenset[str]:
-    return frozenset(synonyms.ENGLISH_FUNCTION.split())
-
-
 @lru_cache(maxsize=50_000)
 def _han_tokens(run: str) -> tuple[_Token, ...]:
     """A run of Chinese: the wordings of the tables, numbers, and single characters."""
-    table, pattern = _chinese()
+    table, pattern = chinese()
     tokens: list[_Token] = []
     for found in pattern.finditer(run):
         text = found[0]
         if text in table:
             tokens.extend(_Token(token, text) for token in table[text])
-        elif _NUMERALS.fullmatch(text):
+        elif NUMERALS.fullmatch(text):
             tokens.append(_Token("#" + _value(text), text))
         else:
             tokens.append(_Token(text, text))
     return tuple(tokens)
-
-
-@cache
-def _chinese() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str]]:
-    """The Chinese tables, and what finds their longest wording at each place."""
-    table = {each: tokens for tokens, each in _rows(synonyms.CHINESE, synonyms.CHINESE_KINDS)}
-    longest_first = sorted(table, key=lambda each: (-len(each), each))
-    return table, re.compile("|".join((*longest_first, _NUMERALS.pattern, ".")))
 
 
 def _value(numerals: str) -> str:
