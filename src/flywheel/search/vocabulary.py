@@ -31,6 +31,8 @@ class English(NamedTuple):
     """The stems of a wording → its tokens."""
     lengths: dict[str, list[int]]
     """By the first stem of a wording, how many words there may be, the most first."""
+    halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]]
+    """Wordings with other words between (get … off): first stem → other stems → tokens."""
 
 
 class Chinese(NamedTuple):
@@ -56,18 +58,27 @@ NUMERALS = re.compile("[零一二两三四五六七八九十百千万]+")
 def english() -> English:
     """The English lists, ready to look up."""
     table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
     for tokens, each in _rows("english"):
-        table.setdefault(tuple(stem(word) for word in each.split()), tokens)
+        first, apart, second = each.partition(" … ")
+        if apart:
+            halves.setdefault(stem(first), {})[_stems(second)] = tokens
+        else:
+            table.setdefault(_stems(each), tokens)
     kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
     for (kind, *nouns), each in _rows("english_kinds"):
-        alike = (table.get((stem(noun),), (stem(noun),)) for noun in nouns)
-        words = tuple(stem(word) for word in each.split())
-        kinds.setdefault(words, (kind, *chain.from_iterable(alike)))
+        alike = (table.get((stem(noun),), (noun,)) for noun in nouns)
+        kinds.setdefault(_stems(each), (kind, *chain.from_iterable(alike)))
     table |= kinds
     lengths: dict[str, set[int]] = {}
     for words in table:
         lengths.setdefault(words[0], set()).add(len(words))
-    return English(table, {first: sorted(each, reverse=True) for first, each in lengths.items()})
+    longest_first = {first: sorted(each, reverse=True) for first, each in lengths.items()}
+    return English(table, longest_first, halves)
+
+
+def _stems(wording: str) -> tuple[str, ...]:
+    return tuple(stem(word) for word in wording.split())
 
 
 @cache

@@ -51,17 +51,10 @@ _UNITS = {"m", "l", "v", "h", "s"}
 
 _SIGNS = {"%": "^percent", "°": "^degree", "°c": "^degree"}
 
-_BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^since", "^instead"}
-_BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
-_BINDS_LAST = {"^之前", "^之后"}
-_ALIKE = (
-    {"", "@what"},
-    {"", "@howmany"},
-    {"@howmany", "@price"},
-    {"@howmany", "@howlong"},
-    {"", "@whether", "@may"},
-)
-"""Kinds that one question can be asked as."""
+_BINDS_NEXT = {"^from", "^before", "+after", "^over", "^under", "^until", "^since", "^instead"}
+_BINDS_NEXT |= {"^except", "^only", "^比", "+从", "^到", "^只", "换成"}
+_BINDS_LAST = {"^之前", "+之后"}
+_IN_TIME = {"^前": "^之前", "^后": "+之后"}
 _TURNS = {"@once": ("@howlong", "@howoften"), "@way": ("@what", "@how")}
 """Words that turn the question word into another, wherever they stand: 多久换一次, what way."""
 _IMPLIED = {
@@ -72,16 +65,9 @@ _IMPLIED = {
     "^最小": "@least",
 }
 """What may be at most, and must be at least, need not say so."""
-_MODALS_ALIKE = (
-    {"", "@may"},
-    {"", "@must"},
-    {"@may", "@most"},
-    {"@must", "@least"},
-)
-_FEW = 2
-"""Shared words of content up to which even a word that adds little tells questions apart."""
-_WEAK_DIRECTIONS = {"~up", "~down", "~out", "~出", "~进", "~上", "~下", "~到", "~from"}
-_QUANTITIES = ("@what", "@howmany", "@howlong", "@price", "")
+_MAX_BETWEEN = 5
+"""Words between the halves of a wording."""
+_QUANTITIES = ("@what", "@whatis", "@howmany", "@howlong", "@price", "")
 _MODALS = ("@must", "@may", "@should", "@whether")
 
 
@@ -110,7 +96,7 @@ class Wording:
 class _Piece(NamedTuple):
     text: str
     kind: str
-    """number, han, word or sign"""
+    """number, han, word, sign, or token for what is read already"""
 
 
 class _Token(NamedTuple):
@@ -123,11 +109,11 @@ def wording(text: str) -> Wording:
     """Reads a question."""
     pieces = _pieces(text)
     core = _without_courtesies(pieces) or pieces
-    stream = list(_tokens(core))
+    stream = _in_time(list(_tokens(core)))
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
     texts = [token.text for token in content]
     kind, modal = _kind([token.text for token in stream])
-    if "price" in texts and kind in ("@what", "@howmany", "@price", ""):
+    if "price" in texts and kind in ("@what", "@whatis", "@howmany", "@price", ""):
         kind, content = "@price", [token for token in content if token.text != "price"]
     implied = next((_IMPLIED[each] for each in texts if each in _IMPLIED), "")
     if implied and kind in _QUANTITIES:
@@ -193,8 +179,8 @@ def _courtesy(known: Courtesies, pieces: Sequence[_Piece], *, from_end: bool) ->
 
 
 def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
-    """The pieces in general words; what a table drops is left out."""
-    position = 0
+    """The pieces in general words; what a list drops is left out."""
+    pieces, position = list(pieces), 0
     while position < len(pieces):
         piece = pieces[position]
         taken = 1
@@ -204,6 +190,12 @@ def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
             yield _Token(_SIGNS.get(piece.text, "^" + piece.text), "")
         elif piece.kind == "han":
             yield from _han_tokens(piece.text)
+        elif apart := _apart(pieces, position):
+            first, *rest = apart.tokens
+            pieces[apart.start : apart.end] = [_Piece(token, "token") for token in rest]
+            yield _Token(first, "")
+        elif piece.kind == "token":
+            yield _Token(piece.text, "")
         elif found := _phrase(pieces, position):
             taken = found.length
             source = piece.text if taken == 1 else ""
@@ -215,11 +207,40 @@ def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
         position += taken
 
 
+def _in_time(stream: Sequence[_Token]) -> list[_Token]:
+    """前 and 后 are of time where nothing follows that they could be the front or back of."""
+    behind = [token.text[0] for token in stream[1:]] + ["@"]
+    return [
+        _Token(_IN_TIME[token.text], token.source)
+        if token.text in _IN_TIME and following in "@#!"
+        else token
+        for token, following in zip(stream, behind, strict=True)
+    ]
+
+
 def _without_on(content: list[_Token]) -> list[_Token]:
     """`on` turns a question round only where something is switched."""
     if any(token.text == "switch" for token in content):
         return content
     return [token for token in content if token.text != "^on"]
+
+
+class _Apart(NamedTuple):
+    start: int
+    end: int
+    """Where the second half stands."""
+    tokens: tuple[str, ...]
+
+
+def _apart(pieces: Sequence[_Piece], position: int) -> _Apart | None:
+    """The wording in two halves that starts here: get … off."""
+    halves = english().halves.get(stem(pieces[position].text), {})
+    for start in range(position + 2, min(position + _MAX_BETWEEN + 2, len(pieces))):
+        for second, tokens in halves.items():
+            end = start + len(second)
+            if tuple(stem(piece.text) for piece in pieces[start:end]) == second:
+                return _Apart(start, end, tokens)
+    return None
 
 
 class _Phrase(NamedTuple):
@@ -233,7 +254,7 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     counted = position > 0 and pieces[position - 1].kind == "number"
     if len(first) == 1 and first in _UNITS and not counted:
         return None
-    table, lengths = english()
+    table, lengths, _ = english()
     for length in lengths.get(stem(first), ()):
         words = tuple(stem(piece.text) for piece in pieces[position : position + length])
         if words in table:
@@ -309,44 +330,3 @@ def _bindings(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield this, following
         if following in _BINDS_LAST:
             yield following, this
-
-
-def same_kind(one: Wording, other: Wording) -> bool:
-    """Whether both ask for the same thing, as far as their question words tell."""
-    modals = {one.modal, other.modal}
-    if len(modals) > 1 and not any(modals <= each for each in _MODALS_ALIKE):
-        return False
-    kinds = {one.kind, other.kind}
-    return len(kinds) == 1 or any(kinds <= each for each in _ALIKE)
-
-
-def objection(one: Wording, other: Wording) -> str:
-    """Why two wordings cannot ask the same, or empty: what no likeness outweighs."""
-    apart = one.tokens ^ other.tokens
-    for reason, objects in _GUARDS:
-        if objects(one, other, apart):
-            return reason
-    return ""
-
-
-def _exchanged(one: Wording, other: Wording) -> bool:
-    """Whether each has a word in the place of the other's; in a short question any word counts."""
-    shared = [token for token in one.tokens & other.tokens if token[0] != "~"]
-    short = len(shared) <= _FEW
-    return all(
-        any(short or token[0] != "~" or token in _WEAK_DIRECTIONS for token in alone)
-        for alone in (one.tokens - other.tokens, other.tokens - one.tokens)
-    )
-
-
-_Guard = Callable[[Wording, Wording, frozenset[str]], bool]
-
-_GUARDS: tuple[tuple[str, _Guard], ...] = (
-    ("number", lambda one, other, apart: one.numbers != other.numbers),
-    ("negation", lambda one, other, apart: one.negations != other.negations),
-    ("kind", lambda one, other, apart: not same_kind(one, other)),
-    ("direction", lambda one, other, apart: any(token[0] == "^" for token in apart)),
-    ("name", lambda one, other, apart: bool(apart & (one.names | other.names))),
-    ("order", lambda one, other, apart: one.bound != other.bound),
-    ("exchange", lambda one, other, apart: _exchanged(one, other)),
-)
