@@ -17,8 +17,8 @@ import numpy as np
 
 from flywheel.records import Correction
 from flywheel.search.frequencies import Frequencies
-from flywheel.search.terms import term_ids
 from flywheel.search.paraphrase import likeness, objection
+from flywheel.search.terms import term_ids
 from flywheel.search.wording import Wording, wording
 
 if TYPE_CHECKING:

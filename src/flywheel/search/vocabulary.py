@@ -15,7 +15,7 @@ and all else is content.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -39,8 +39,8 @@ class Chinese(NamedTuple):
     """The wordings of the Chinese lists."""
 
     table: dict[str, tuple[str, ...]]
-    pattern: re.Pattern[str]
-    """Finds the longest wording at each place, numerals, and single characters."""
+    lengths: dict[str, list[int]]
+    """By the first character of a wording, how many there may be, the most first."""
 
 
 class Courtesies(NamedTuple):
@@ -49,9 +49,6 @@ class Courtesies(NamedTuple):
     phrases: frozenset[tuple[str, ...]]
     leading: re.Pattern[str]
     trailing: re.Pattern[str]
-
-
-NUMERALS = re.compile("[零一二两三四五六七八九十百千万]+")
 
 
 @cache
@@ -70,11 +67,14 @@ def english() -> English:
         alike = (table.get((stem(noun),), (noun,)) for noun in nouns)
         kinds.setdefault(_stems(each), (kind, *chain.from_iterable(alike)))
     table |= kinds
-    lengths: dict[str, set[int]] = {}
-    for words in table:
-        lengths.setdefault(words[0], set()).add(len(words))
-    longest_first = {first: sorted(each, reverse=True) for first, each in lengths.items()}
-    return English(table, longest_first, halves)
+    return English(table, _lengths(table), halves)
+
+
+def _lengths(wordings: Iterable[Sequence[str]]) -> dict[str, list[int]]:
+    found: dict[str, set[int]] = {}
+    for each in wordings:
+        found.setdefault(each[0], set()).add(len(each))
+    return {first: sorted(each, reverse=True) for first, each in found.items()}
 
 
 def _stems(wording: str) -> tuple[str, ...]:
@@ -91,8 +91,7 @@ def function_words() -> frozenset[str]:
 def chinese() -> Chinese:
     """The Chinese lists, ready to look up."""
     table = {each: tokens for name in ("chinese", "chinese_kinds") for tokens, each in _rows(name)}
-    longest_first = sorted(table, key=lambda each: (-len(each), each))
-    return Chinese(table, re.compile("|".join((*longest_first, NUMERALS.pattern, "."))))
+    return Chinese(table, _lengths(table))
 
 
 @cache

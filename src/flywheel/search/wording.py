@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 from flywheel.search.terms import HAN_RUN, fold, stem
 from flywheel.search.vocabulary import (
-    NUMERALS,
     Courtesies,
     chinese,
     courtesies,
@@ -38,6 +37,7 @@ _NOT = re.compile(
 _WHOLE = {"ca": "can", "wo": "will", "sha": "shall"}
 _ENDING = re.compile(r"(?<=\w)['’`](?:s|m|re|ve|d|ll)\b")
 _CAPITALISED = re.compile(r"(?<=[^\s.?!:;。？！：；][ ])[A-Z][A-Za-z0-9]*|(?<=[ /-])[A-Z0-9]{2,}\b")
+_NUMERALS = re.compile("[零一二两三四五六七八九十百千万]+")
 _DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2}
 _POWERS = {"十": 10, "百": 100, "千": 1_000, "万": 10_000}
 _NUMBER_WORDS = {
@@ -105,8 +105,9 @@ class _Token(NamedTuple):
     """The word that it stands for, where it stands for one."""
 
 
+@lru_cache(maxsize=50_000)
 def wording(text: str) -> Wording:
-    """Reads a question."""
+    """Reads a question. Remembered, since each new version reads all corrections again."""
     pieces = _pieces(text)
     core = _without_courtesies(pieces) or pieces
     stream = _in_time(list(_tokens(core)))
@@ -209,13 +210,11 @@ def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
 
 def _in_time(stream: Sequence[_Token]) -> list[_Token]:
     """前 and 后 are of time where nothing follows that they could be the front or back of."""
-    behind = [token.text[0] for token in stream[1:]] + ["@"]
-    return [
-        _Token(_IN_TIME[token.text], token.source)
-        if token.text in _IN_TIME and following in "@#!"
-        else token
-        for token, following in zip(stream, behind, strict=True)
-    ]
+    placed = []
+    for token, behind in zip_longest(stream, stream[1:]):
+        in_time = token.text in _IN_TIME and (behind is None or behind.text[0] in "@#!")
+        placed.append(_Token(_IN_TIME[token.text], token.source) if in_time else token)
+    return placed
 
 
 def _without_on(content: list[_Token]) -> list[_Token]:
@@ -234,7 +233,9 @@ class _Apart(NamedTuple):
 
 def _apart(pieces: Sequence[_Piece], position: int) -> _Apart | None:
     """The wording in two halves that starts here: get … off."""
-    halves = english().halves.get(stem(pieces[position].text), {})
+    halves = english().halves.get(stem(pieces[position].text))
+    if not halves:
+        return None
     for start in range(position + 2, min(position + _MAX_BETWEEN + 2, len(pieces))):
         for second, tokens in halves.items():
             end = start + len(second)
@@ -264,17 +265,22 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
 
 @lru_cache(maxsize=50_000)
 def _han_tokens(run: str) -> tuple[_Token, ...]:
-    """A run of Chinese: the wordings of the tables, numbers, and single characters."""
-    table, pattern = chinese()
+    """A run of Chinese: the wordings of the lists, numbers, and single characters."""
+    table, lengths = chinese()
     tokens: list[_Token] = []
-    for found in pattern.finditer(run):
-        text = found[0]
-        if text in table:
+    position = 0
+    while position < len(run):
+        parts = (run[position : position + each] for each in lengths.get(run[position], ()))
+        text = next((part for part in parts if part in table), "")
+        if text:
             tokens.extend(_Token(token, text) for token in table[text])
-        elif NUMERALS.fullmatch(text):
+        elif numerals := _NUMERALS.match(run, position):
+            text = numerals[0]
             tokens.append(_Token("#" + _value(text), text))
         else:
+            text = run[position]
             tokens.append(_Token(text, text))
+        position += len(text)
     return tuple(tokens)
 
 
