@@ -1,16 +1,14 @@
 """How often a correction answers a paraphrase, and how often a question that it does not answer.
 
-    python bench/corrections.py [--calibrate] [--errors] [--fit] [--size 20000]
+    python bench/corrections.py [--errors] [--size 20000]
 
 The pairs in bench/corrections/ were written by hand, about the example's invented car and about
 the rules of an office: 300 paraphrases and 1,000 near misses, half of each Chinese. A third of the
-base questions, by hash, is the development part. tuning.jsonl, 152 paraphrases and 304 near misses
-about offices, clinics, statutes, banks and cars, belongs to no part. On these two the word lists
-were written (`--errors` prints the pairs that go wrong), the likeness was fitted (`--fit`) and
-the threshold chosen (`--calibrate`: the figures by threshold, each group of pairs judged by what
-was fitted on the others). vocabulary.jsonl, everyday paraphrases, served the word lists alone. The
-figures are from the other two thirds, whose errors no one has looked at. Each pair is asked of an
-index of all base questions of its part.
+base questions, by hash, is the development part. tuning.jsonl, more of both about offices, clinics,
+statutes, banks and cars, and vocabulary.jsonl, everyday paraphrases, belong to no part. On these
+the word lists and guards were written (`--errors` prints the pairs that go wrong). The figures are
+from the other two thirds, whose errors no one has looked at. Each pair is asked of an index of
+all base questions of its part.
 """
 
 from __future__ import annotations
@@ -27,15 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from scipy.optimize import minimize
 
 from flywheel.records import PUBLIC, Correction
-from flywheel.search.corrections import THRESHOLD, CorrectionIndex, Match
-from flywheel.search.frequencies import Frequencies
-from flywheel.search.paraphrase import FEATURES, features, objection
-from flywheel.search.terms import has_han, term_ids
-from flywheel.search.wording import wording
+from flywheel.search.corrections import CorrectionIndex, Match
+from flywheel.search.terms import has_han
 from table import print_table
 
 HERE = Path(__file__).resolve().parent
@@ -43,9 +36,6 @@ DATA = HERE / "corrections"
 DOCUMENTS = HERE.parent / "examples" / "owners-manual" / "documents"
 SOURCES = HERE.parent / "examples" / "owners-manual" / "sources"
 Z = 1.96
-RIDGE = 1 / 3
-SIGNS = (1, 1, -1, -1, -1)
-NUM_FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +85,6 @@ def paragraphs() -> Iterator[str]:
         yield from (piece for piece in text.split("\n\n") if piece.strip())
 
 
-def frequencies() -> Frequencies:
-    counted = Frequencies.empty()
-    for piece in paragraphs():
-        counted.add(term_ids(piece))
-    return counted
-
-
 def correction(id: str, question: str) -> Correction:
     return Correction(
         id=id,
@@ -116,12 +99,10 @@ def correction(id: str, question: str) -> Correction:
     )
 
 
-def index_of(
-    all_pairs: Iterable[Pair], counted: Frequencies, threshold: float = THRESHOLD
-) -> CorrectionIndex:
+def index_of(all_pairs: Iterable[Pair]) -> CorrectionIndex:
     questions = {pair.group: pair.question for pair in all_pairs}
     items = [correction(group, question) for group, question in questions.items()]
-    return CorrectionIndex(items, counted, threshold)
+    return CorrectionIndex(items)
 
 
 def ask(index: CorrectionIndex, question: str) -> Match | None:
@@ -172,81 +153,8 @@ def print_errors(same: list[Pair], other: list[Pair], index: CorrectionIndex) ->
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Pairs to which no guard objects, as the likeness sees them."""
-
-    features: npt.NDArray[np.float64]
-    same: npt.NDArray[np.bool_]
-    groups: list[str]
-
-
-def examples(same: list[Pair], other: list[Pair], counted: Frequencies) -> Examples:
-    index = CorrectionIndex((), counted)
-    seen = []
-    for is_same, each in ((True, same), (False, other)):
-        for pair in each:
-            one, two = wording(pair.question), wording(pair.asked)
-            if not objection(one, two):
-                seen.append((features(one, two, index.weigh), is_same, pair.group))
-    values, labels, groups = zip(*seen, strict=True)
-    return Examples(np.array(values), np.array(labels), list(groups))
-
-
-def fitted(given: Examples, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Logistic regression with a small ridge, each coefficient held to its feature's sign.
-
-    Returns:
-        The coefficients, the intercept last.
-    """
-    values = np.c_[given.features[rows], np.ones(rows.sum())]
-    signs = np.where(given.same[rows], 1.0, -1.0)
-    ridge = np.append(np.full(len(FEATURES), RIDGE), 0.0)
-
-    def loss(at: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        margins = signs * (values @ at)
-        slopes = -signs / (1 + np.exp(margins))
-        total = np.logaddexp(0, -margins).sum() + (ridge * at * at).sum() / 2
-        return float(total), values.T @ slopes + ridge * at
-
-    bounds = [(0, None) if each > 0 else (None, 0) for each in SIGNS]
-    start = np.zeros(values.shape[1])
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)])
-    found: npt.NDArray[np.float64] = best.x
-    return found
-
-
-def cross_fitted(given: Examples) -> npt.NDArray[np.float64]:
-    """The likeness of each pair, by what was fitted without its group."""
-    folds = np.array([zlib.crc32(group.encode()) // 3 % NUM_FOLDS for group in given.groups])
-    likeness = np.zeros(len(folds))
-    for fold in range(NUM_FOLDS):
-        at = fitted(given, folds != fold)
-        logits = given.features[folds == fold] @ at[:-1] + at[-1]
-        likeness[folds == fold] = 1 / (1 + np.exp(-logits))
-    return likeness
-
-
-def print_fit(same: list[Pair], other: list[Pair], counted: Frequencies) -> None:
-    given = examples(same, other, counted)
-    at = fitted(given, np.ones(len(given.groups), dtype=bool))
-    row = [f"{each:.2f}" for each in at]
-    print_table("Likeness, fitted", [*FEATURES, "intercept"], [row])
-
-
-def calibrate(same: list[Pair], other: list[Pair], counted: Frequencies) -> None:
-    given = examples(same, other, counted)
-    likeness = cross_fitted(given)
-    rows = []
-    for threshold in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.925, 0.95, 0.975):
-        served = likeness >= threshold
-        hits, false = int((served & given.same).sum()), int((served & ~given.same).sum())
-        rows.append([f"{threshold:.3f}", wilson(hits, len(same)), wilson(false, len(other))])
-    print_table("Threshold, cross-fitted", ["threshold", "hits", "false serves"], rows)
-
-
-def print_quality(same: list[Pair], other: list[Pair], counted: Frequencies) -> None:
-    index = index_of(same, counted)
+def print_quality(same: list[Pair], other: list[Pair]) -> None:
+    index = index_of(same)
     rows = []
     for name, prefix in (("English", "en"), ("Chinese", "zh"), ("both", "")):
         result = outcome(
@@ -280,14 +188,14 @@ def invented_questions(count: int, bases: Sequence[str]) -> Iterator[str]:
         yield f"{base[: len(base) // 2]} {joint.join(words[start : start + 6])} {number % 97}"
 
 
-def print_time(size: int, all_pairs: list[Pair], counted: Frequencies) -> None:
+def print_time(size: int, all_pairs: list[Pair]) -> None:
     questions = sorted({pair.question for pair in all_pairs})
     corrections = [
         correction(str(number), question)
         for number, question in enumerate((*questions, *invented_questions(size, questions)))
     ][:size]
     started = time.perf_counter()
-    index = CorrectionIndex(corrections, counted)
+    index = CorrectionIndex(corrections)
     built = time.perf_counter() - started
     times = []
     for pair in all_pairs:
@@ -305,24 +213,17 @@ def print_time(size: int, all_pairs: list[Pair], counted: Frequencies) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="corrections: hits, false serves, time")
-    parser.add_argument("--calibrate", action="store_true", help="figures by threshold")
     parser.add_argument("--errors", action="store_true", help="the pairs of no test that go wrong")
-    parser.add_argument("--fit", action="store_true", help="the weights of the likeness")
     parser.add_argument("--size", type=int, default=20_000, help="corrections in the timed index")
     arguments = parser.parse_args()
-    counted = frequencies()
     same, other = tuning()
-    if arguments.fit:
-        print_fit(same, other, counted)
-    if arguments.calibrate:
-        calibrate(same, other, counted)
     if arguments.errors:
-        print_errors(same, other, index_of(same, counted))
-    if not (arguments.calibrate or arguments.errors or arguments.fit):
+        print_errors(same, other, index_of(same))
+    else:
         same, other = pairs("paraphrases", "paraphrase"), pairs("near_misses", "near_miss")
         test = [pair for pair in same if not pair.is_development]
-        print_quality(test, [pair for pair in other if not pair.is_development], counted)
-        print_time(arguments.size, same + other, counted)
+        print_quality(test, [pair for pair in other if not pair.is_development])
+        print_time(arguments.size, same + other)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from flywheel.records import PUBLIC, Correction
 from flywheel.search.corrections import CorrectionIndex, Match
-from flywheel.search.frequencies import Frequencies
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
 """Any code points at all: lone surrogates, NUL and what is not assigned included."""
@@ -33,7 +32,7 @@ def correction(question: str, id: str = "c1", **changes: object) -> Correction:
 
 
 def index(*corrections: Correction) -> CorrectionIndex:
-    return CorrectionIndex(corrections, Frequencies.empty())
+    return CorrectionIndex(corrections)
 
 
 def ask(

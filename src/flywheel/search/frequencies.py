@@ -42,12 +42,6 @@ class Frequencies:
         n = self._counts[terms].astype(np.float64)
         return np.log1p((max(self.num_passages, 1) - n + 0.5).clip(0.5) / (n + 0.5))
 
-    def rarity(self, terms: TermIds) -> npt.NDArray[np.float64]:
-        """The same as a share of what a term in no passage weighs: from 0 to 1, for any corpus."""
-        unseen = np.log1p((max(self.num_passages, 1) + 0.5) / 0.5)
-        share: npt.NDArray[np.float64] = self.idf(terms) / unseen
-        return share
-
     def known(self, terms: TermIds) -> npt.NDArray[np.bool_]:
         """Which of the terms occur in any passage."""
         return self._counts[terms] > 0

@@ -5,8 +5,8 @@ synonyms are not there. A line is `tokens: wording | wording`; every wording bec
 the left, and a line without tokens drops its wordings. A token's first character is its class:
 
     @  the kind of question          !  a negation
-    ^  a word that turns the answer round or narrows it: it must be on both sides
-    +  a word that may do so, or may go without saying
+    ^  a word that turns the answer round or narrows it
+    *  a plain verb: may go without saying, but not stand for another
     ~  a word that adds little
 
 and all else is content.

@@ -51,10 +51,10 @@ _UNITS = {"m", "l", "v", "h", "s"}
 
 _SIGNS = {"%": "^percent", "°": "^degree", "°c": "^degree"}
 
-_BINDS_NEXT = {"^from", "^before", "+after", "^over", "^under", "^until", "^since", "^instead"}
-_BINDS_NEXT |= {"^except", "^only", "^比", "+从", "^到", "^只", "换成"}
-_BINDS_LAST = {"^之前", "+之后"}
-_IN_TIME = {"^前": "^之前", "^后": "+之后"}
+_BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^since", "^instead"}
+_BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
+_BINDS_LAST = {"^之前", "^之后"}
+_IN_TIME = {"^前": "^之前", "^后": "^之后"}
 _TURNS = {"@once": ("@howlong", "@howoften"), "@way": ("@what", "@how")}
 """Words that turn the question word into another, wherever they stand: 多久换一次, what way."""
 _IMPLIED = {
@@ -68,6 +68,8 @@ _IMPLIED = {
 _MAX_BETWEEN = 5
 """Words between the halves of a wording."""
 _QUANTITIES = ("@what", "@whatis", "@howmany", "@howlong", "@price", "")
+_TELLING = {"i", "we", "my", "our", "the", "a", "an", "it", "there", "this", "someone"}
+"""What opens a sentence that tells, before one that asks: I need a room, how do I get one."""
 _MODALS = ("@must", "@may", "@should", "@whether")
 
 
@@ -113,7 +115,7 @@ def wording(text: str) -> Wording:
     stream = _in_time(list(_tokens(core)))
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
     texts = [token.text for token in content]
-    kind, modal = _kind([token.text for token in stream])
+    kind, modal = _kind([token.text for token in stream], core[:1])
     if "price" in texts and kind in ("@what", "@whatis", "@howmany", "@price", ""):
         kind, content = "@price", [token for token in content if token.text != "price"]
     implied = next((_IMPLIED[each] for each in texts if each in _IMPLIED), "")
@@ -299,7 +301,7 @@ def _value(numerals: str) -> str:
     return str(total + section + digit)
 
 
-def _kind(stream: Sequence[str]) -> tuple[str, str]:
+def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     """What is asked for, and whether of what must or of what may be.
 
     A modal verb that opens the question makes it one to be answered with yes or no; elsewhere
@@ -311,7 +313,8 @@ def _kind(stream: Sequence[str]) -> tuple[str, str]:
     for each, (one, turned) in _TURNS.items():
         if each in kinds and asked == one:
             asked = turned
-    if not asked or stream[0] in _MODALS:
+    is_told = any(piece.text in _TELLING for piece in opening)
+    if not asked or (stream[0] in _MODALS and not is_told):
         return modal, ""
     free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
     return asked, "" if free else modal
