@@ -313,7 +313,7 @@ def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     for each, (one, turned) in _TURNS.items():
         if each in kinds and asked == one:
             asked = turned
-    is_told = any(piece.text in _TELLING for piece in opening)
+    is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
     if not asked or (stream[0] in _MODALS and not is_told):
         return modal, ""
     free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
