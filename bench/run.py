@@ -28,7 +28,9 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["corrections.py"]
     yield ["learning.py", "--seeds", "5" if full else "1"]
     if full:
+        yield ["served.py"]
         yield ["kill.py"]
+        yield ["kill_writers.py"]
     if (DATA / "privacy").is_dir():
         yield ["privacy.py"]
     else:
