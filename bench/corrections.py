@@ -1,14 +1,14 @@
 """How often a correction answers a paraphrase, and how often a question that it does not answer.
 
-    python bench/corrections.py [--calibrate] [--errors] [--size 20000]
+    python bench/corrections.py [--errors] [--size 20000]
 
 The pairs in bench/corrections/ were written by hand, about the example's invented car and about
 the rules of an office: 300 paraphrases and 1,000 near misses, half of each Chinese. A third of the
-base questions, by hash, is the development part: the threshold and the word lists were chosen
-there (`--calibrate` prints the figures by threshold, `--errors` the pairs that go wrong, of that
-part only). vocabulary.jsonl, everyday paraphrases that belong to no part, served the word lists
-alone. The figures are from the other two thirds, whose errors no one has looked at. Each pair
-is asked of an index of all base questions of its part.
+base questions, by hash, is the development part. tuning.jsonl, more of both about offices, clinics,
+statutes, banks and cars, and vocabulary.jsonl, everyday paraphrases, belong to no part. On these
+the word lists and guards were written (`--errors` prints the pairs that go wrong). The figures are
+from the other two thirds, whose errors no one has looked at. Each pair is asked of an index of
+all base questions of its part.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from flywheel.records import PUBLIC, Correction
-from flywheel.search.corrections import THRESHOLD, CorrectionIndex, Match
-from flywheel.search.frequencies import Frequencies
-from flywheel.search.terms import has_han, term_ids
+from flywheel.search.corrections import CorrectionIndex, Match
+from flywheel.search.terms import has_han
 from table import print_table
 
 HERE = Path(__file__).resolve().parent
@@ -65,6 +64,18 @@ def pairs(name: str, field: str) -> list[Pair]:
     ]
 
 
+def tuning() -> tuple[list[Pair], list[Pair]]:
+    """What is open to look at: paraphrases and near misses, of the development part and beside."""
+    same = [pair for pair in pairs("paraphrases", "paraphrase") if pair.is_development]
+    other = [pair for pair in pairs("near_misses", "near_miss") if pair.is_development]
+    for line in (DATA / "tuning.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        id, question = row["id"], row["question"]
+        same += [Pair(id, question, asked) for asked in row["paraphrases"]]
+        other += [Pair(id, question, asked) for asked in row["near_misses"]]
+    return same, other
+
+
 def paragraphs() -> Iterator[str]:
     """The example's documents in pieces, as passages would be."""
     for file in sorted(
@@ -72,13 +83,6 @@ def paragraphs() -> Iterator[str]:
     ):
         text = re.sub(r"<[^>]+>", " ", file.read_text(encoding="utf-8", errors="replace"))
         yield from (piece for piece in text.split("\n\n") if piece.strip())
-
-
-def frequencies() -> Frequencies:
-    counted = Frequencies.empty()
-    for piece in paragraphs():
-        counted.add(term_ids(piece))
-    return counted
 
 
 def correction(id: str, question: str) -> Correction:
@@ -95,12 +99,10 @@ def correction(id: str, question: str) -> Correction:
     )
 
 
-def index_of(
-    all_pairs: Iterable[Pair], counted: Frequencies, threshold: float = THRESHOLD
-) -> CorrectionIndex:
+def index_of(all_pairs: Iterable[Pair]) -> CorrectionIndex:
     questions = {pair.group: pair.question for pair in all_pairs}
     items = [correction(group, question) for group, question in questions.items()]
-    return CorrectionIndex(items, counted, threshold)
+    return CorrectionIndex(items)
 
 
 def ask(index: CorrectionIndex, question: str) -> Match | None:
@@ -151,17 +153,8 @@ def print_errors(same: list[Pair], other: list[Pair], index: CorrectionIndex) ->
             )
 
 
-def calibrate(same: list[Pair], other: list[Pair], counted: Frequencies) -> None:
-    rows = []
-    for threshold in (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0):
-        result = outcome(same, other, index_of(same, counted, threshold))
-        hit = wilson(result.hits, result.paraphrases)
-        rows.append([f"{threshold:.2f}", hit, wilson(result.false, result.near_misses)])
-    print_table("Threshold, on the development part", ["threshold", "hits", "false serves"], rows)
-
-
-def print_quality(same: list[Pair], other: list[Pair], counted: Frequencies) -> None:
-    index = index_of(same, counted)
+def print_quality(same: list[Pair], other: list[Pair]) -> None:
+    index = index_of(same)
     rows = []
     for name, prefix in (("English", "en"), ("Chinese", "zh"), ("both", "")):
         result = outcome(
@@ -195,14 +188,14 @@ def invented_questions(count: int, bases: Sequence[str]) -> Iterator[str]:
         yield f"{base[: len(base) // 2]} {joint.join(words[start : start + 6])} {number % 97}"
 
 
-def print_time(size: int, all_pairs: list[Pair], counted: Frequencies) -> None:
+def print_time(size: int, all_pairs: list[Pair]) -> None:
     questions = sorted({pair.question for pair in all_pairs})
     corrections = [
         correction(str(number), question)
         for number, question in enumerate((*questions, *invented_questions(size, questions)))
     ][:size]
     started = time.perf_counter()
-    index = CorrectionIndex(corrections, counted)
+    index = CorrectionIndex(corrections)
     built = time.perf_counter() - started
     times = []
     for pair in all_pairs:
@@ -220,22 +213,17 @@ def print_time(size: int, all_pairs: list[Pair], counted: Frequencies) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="corrections: hits, false serves, time")
-    parser.add_argument("--calibrate", action="store_true", help="figures by threshold")
-    parser.add_argument("--errors", action="store_true", help="the development part's errors")
+    parser.add_argument("--errors", action="store_true", help="the pairs of no test that go wrong")
     parser.add_argument("--size", type=int, default=20_000, help="corrections in the timed index")
     arguments = parser.parse_args()
-    counted = frequencies()
-    same, other = pairs("paraphrases", "paraphrase"), pairs("near_misses", "near_miss")
-    development = [pair for pair in same if pair.is_development]
-    near = [pair for pair in other if pair.is_development]
-    if arguments.calibrate:
-        calibrate(development, near, counted)
+    same, other = tuning()
     if arguments.errors:
-        print_errors(development, near, index_of(development, counted))
-    if not (arguments.calibrate or arguments.errors):
+        print_errors(same, other, index_of(same))
+    else:
+        same, other = pairs("paraphrases", "paraphrase"), pairs("near_misses", "near_miss")
         test = [pair for pair in same if not pair.is_development]
-        print_quality(test, [pair for pair in other if not pair.is_development], counted)
-        print_time(arguments.size, same + other, counted)
+        print_quality(test, [pair for pair in other if not pair.is_development])
+        print_time(arguments.size, same + other)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["learning.py", "--seeds", "5" if full else "1"]
     if full:
         yield ["poison.py", "--seeds", "3"]
+        yield ["served.py"]
         yield ["kill.py"]
+        yield ["kill_writers.py"]
     if (DATA / "privacy").is_dir():
         yield ["privacy.py"]
     else:

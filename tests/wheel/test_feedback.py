@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -296,14 +298,13 @@ def test_example_is_imported_whole(blank: Domain) -> None:
 
 
 WRITES_FOR_EVER = f"""
-import itertools, sys, threading
+import itertools, os, sys
 from flywheel.records import Feedback
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.workspace import Workspace
 
-workspace = Workspace.open(sys.argv[1])
-
 def write(writer):
+    workspace = Workspace.open(sys.argv[1])
     for number in itertools.count():
         id = f"{{sys.argv[2]}}-{{writer}}-{{number}}"
         act = Feedback(id=id, kind="edit", user=f"u{{writer}}", role="curator", at="",
@@ -312,17 +313,23 @@ def write(writer):
         print(id + "\\n", end="", flush=True)
 
 for writer in range({NUM_WRITERS}):
-    threading.Thread(target=write, args=(writer,)).start()
+    if os.fork() == 0:
+        write(writer)
+os.wait()
 """
 
 
 def write_until_killed(root: Path, name: str, num_lines: int) -> list[str]:
-    """The ids that were acknowledged before the process was killed, amid whatever it did then."""
+    """The ids that were acknowledged before all writers were killed, amid whatever they did then.
+
+    They are processes, each with the workspace open, forked of one that is named.
+    """
     command = [sys.executable, "-c", WRITES_FOR_EVER, str(root), name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with started as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(num_lines)]
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         lines += process.stdout.read().splitlines(keepends=True)
     return [line.strip() for line in lines if line.endswith("\n") and line.strip()]
 

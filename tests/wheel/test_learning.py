@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
-from flywheel.records import Example, ExamQuestion, Feedback
+from flywheel.records import Answer, Example, ExamQuestion, Feedback
 from flywheel.search.index import Reader
 from flywheel.search.learned import FEATURES, candidates, features
 from flywheel.search.question_field import QuestionField
+from flywheel.store import versions
 from flywheel.wheel import examination, ingest
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
@@ -39,7 +46,8 @@ def _evidence(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def _first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1, which has learned nothing, and the documents beside it."""
     root = tmp_path_factory.mktemp("learning")
     folder = root / "documents"
     folder.mkdir()
@@ -55,6 +63,13 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         (workspace.root / "exam.jsonl").write_text(lines)
         ingest.add(workspace, [str(folder)])
         turn(workspace)
+    return root / "workspace"
+
+
+@pytest.fixture(scope="module")
+def learned(_first: Path) -> Iterator[Workspace]:
+    shutil.copytree(_first, _first.with_name("learned"))
+    with Workspace.open(_first.with_name("learned")) as workspace:
         yield workspace
 
 
@@ -175,3 +190,102 @@ def test_deleted_evidence_takes_its_correction_with_it(learned: Workspace) -> No
     answer = learned.ask(_question(9, 0)).answer
     assert not answer.verified
     assert _evidence(9) not in answer.answer
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a promotion changes: which versions there are, who serves, what is answered."""
+
+    versions: list[tuple[int, str, str]]
+    champion: int
+    answers: list[tuple[int, str, bool, tuple[str, ...]]]
+
+
+def _standing(root: Path) -> Standing:
+    with Workspace.open(root) as workspace:
+        with workspace.database.read() as conn:
+            made = versions.list_versions(conn)
+        asked = [_question(number, way) for number in (3, 7, 42) for way in (0, 2)]
+        return Standing(
+            versions=[(each.number, each.decision, each.bundle_hash) for each in made],
+            champion=workspace.champion().number,
+            answers=[_shown(workspace.ask(question).answer) for question in asked],
+        )
+
+
+def _shown(answer: Answer) -> tuple[int, str, bool, tuple[str, ...]]:
+    passages = tuple(each.id for each in answer.passages)
+    return answer.version, answer.answer, answer.verified, passages
+
+
+@dataclass(frozen=True)
+class Due:
+    """A turn that is due to learn and to be promoted, with its artifacts already built."""
+
+    root: Path
+    before: Standing
+    after: Standing
+
+
+@pytest.fixture(scope="module")
+def due(_first: Path) -> Due:
+    root, undisturbed = _first.with_name("due"), _first.with_name("undisturbed")
+    shutil.copytree(_first, root)
+    with Workspace.open(root) as workspace:
+        accept(workspace, _corrections())
+    before = _standing(root)
+    shutil.copytree(root, undisturbed)
+    with Workspace.open(undisturbed) as workspace:
+        turn(workspace)
+    shutil.copytree(undisturbed / "artifacts", root / "artifacts", dirs_exist_ok=True)
+    return Due(root, before, _standing(undisturbed))
+
+
+DIES_AFTER = """
+import os, signal, sys
+import flywheel.wheel.turn as plot
+from flywheel.store import versions
+from flywheel.wheel import examination, stages
+from flywheel.wheel.workspace import Workspace
+
+owner, name = {
+    "learning": (stages, "ranker"),
+    "putting the version": (versions, "put"),
+    "naming the champion": (versions, "set_champion"),
+    "the commit": (plot, "keep"),
+}[sys.argv[2]]
+original = getattr(owner, name)
+
+def last_act(*given):
+    original(*given)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(owner, name, last_act)
+with Workspace.open(sys.argv[1]) as workspace:
+    plot.turn(workspace)
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_promoted"),
+    [
+        ("learning", False),
+        ("putting the version", False),
+        ("naming the champion", False),
+        ("the commit", True),
+    ],
+)
+def test_killed_promotion_leaves_one_champion_and_is_repeated_alike(
+    due: Due, tmp_path: Path, moment: str, is_promoted: bool
+) -> None:
+    root = tmp_path / "workspace"
+    shutil.copytree(due.root, root)
+    with Workspace.open(root) as asking:
+        killed = subprocess.run([sys.executable, "-W", "ignore", "-c", DIES_AFTER, root, moment])
+        assert killed.returncode == -signal.SIGKILL
+        expected = due.after if is_promoted else due.before
+        assert asking.champion().number == expected.champion
+    assert _standing(root) == expected
+    with Workspace.open(root) as workspace:
+        turn(workspace)
+    assert _standing(root) == due.after

@@ -158,7 +158,7 @@ def test_comparison_shows_each_language_and_spends_nothing(domain: Domain) -> No
     assert compared.gains.keys() >= {"all", "en", "zh"}
     found = {each.metric: each for each in compared.gains["all"]}
     recall = found["evidence_recall_at_10"]
-    assert recall.low <= recall.gain <= recall.high_seen
+    assert recall.low_seen <= recall.gain <= recall.high_seen
     assert recall.gain == pytest.approx(recall.challenger - recall.champion)
     assert not any(name.startswith("latency") for name in found)
     same = compare_versions(domain.workspace, 2, 2)

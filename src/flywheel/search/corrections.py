@@ -1,8 +1,7 @@
 """Corrections that answer a question before any search: the same question, or a paraphrase of it.
 
-A wrong answer marked as verified is worse than a search, so that a paraphrase is served only where
-no guard objects (search/wording.py) and next to nothing is left over on either side. Holds no
-passages and opens no store: the wheel fills it, and adds to it what is committed.
+What a paraphrase is, search/paraphrase.py says. Holds no passages and opens no store: the wheel
+fills it, and adds to it what is committed.
 """
 
 from __future__ import annotations
@@ -16,27 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flywheel.records import Correction
-from flywheel.search.frequencies import Frequencies
-from flywheel.search.terms import term_ids
-from flywheel.search.wording import Wording, objection, wording
+from flywheel.search.paraphrase import objection, similarity, weight
+from flywheel.search.wording import Wording, wording
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-THRESHOLD = 0.85
-"""The least similarity of a paraphrase. `bench/corrections.py --calibrate` has no false serve from
-0.75 on, on its development part. On the test part 0.80 gave 46.5 % hits and 0.8 % false serves,
-0.85 gave 43.2 % and 0.4 %; a false one costs more, so the margin is kept."""
-
-NEAR = 0.6
-"""Similarity from which a correction is looked at closely; below it no guard is asked."""
+NEAR = 0.3
+"""Shared weight from which a correction is looked at closely; below it no guard is asked. Words
+written as one here and as two there are not shared yet."""
 
 NUM_CLOSE = 200
 """How many of them are looked at, the most similar first."""
-
-_WEIGHT = {"#": 3.0, "^": 2.0, "~": 0.2}
-"""Numbers, words of direction and words that add little; other tokens weigh by their idf."""
-_LEAST_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +35,7 @@ class Match:
 
     correction: Correction
     similarity: float
-    """From 0 to 1."""
+    """The share of what both ask that is the same, from 0 to 1."""
     exact: bool
     """Whether the questions have the same normal form."""
     disputed_with: tuple[Correction, ...] = ()
@@ -55,13 +45,7 @@ class Match:
 class CorrectionIndex:
     """The corrections of a workspace, found by question. Safe to share between threads."""
 
-    def __init__(
-        self,
-        corrections: Iterable[Correction],
-        frequencies: Frequencies,
-        threshold: float = THRESHOLD,
-    ) -> None:
-        self._frequencies, self._threshold = frequencies, threshold
+    def __init__(self, corrections: Iterable[Correction] = ()) -> None:
         self._lock = threading.RLock()
         self._corrections: list[Correction | None] = []
         self._wordings: list[Wording] = []
@@ -69,7 +53,6 @@ class CorrectionIndex:
         self._places: dict[str, int] = {}
         self._by_key: dict[str, list[int]] = {}
         self._postings: dict[str, array[int]] = {}
-        self._weights: dict[str, float] = {}
         for correction in corrections:
             self.add(correction)
 
@@ -84,7 +67,7 @@ class CorrectionIndex:
             place = len(self._corrections)
             self._corrections.append(correction)
             self._wordings.append(read)
-            self._totals.append(sum(map(self._weight, sorted(read.tokens))))
+            self._totals.append(sum(map(weight, sorted(read.tokens))))
             self._places[correction.id] = place
             self._by_key.setdefault(read.key, []).append(place)
             for token in read.tokens:
@@ -133,9 +116,9 @@ class CorrectionIndex:
             correction, read = self._corrections[place], self._wordings[place]
             if correction is None or read.key == asked.key:
                 continue
-            similarity = self._similarity(asked, read)
-            if similarity >= self._threshold and not objection(asked, read):
-                found.append(Match(correction=correction, similarity=similarity, exact=False))
+            if not objection(asked, read):
+                likeness = similarity(asked, read)
+                found.append(Match(correction=correction, similarity=likeness, exact=False))
         return found
 
     def _near(self, asked: Wording) -> list[int]:
@@ -143,47 +126,15 @@ class CorrectionIndex:
         shared = np.zeros(len(self._corrections))
         total = 0.0
         for token in sorted(asked.tokens):
-            weight = self._weight(token)
-            total += weight
+            total += weight(token)
             if token in self._postings:
-                shared[np.array(self._postings[token])] += weight
+                shared[np.array(self._postings[token])] += weight(token)
         together = total + np.array(self._totals) - shared
-        similarity = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
-        near = np.flatnonzero(similarity >= NEAR)
-        order: npt.NDArray[np.intp] = np.argsort(-similarity[near], kind="stable")[:NUM_CLOSE]
+        shares = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
+        near = np.flatnonzero(shares >= NEAR)
+        order: npt.NDArray[np.intp] = np.argsort(-shares[near], kind="stable")[:NUM_CLOSE]
         places: list[int] = near[order].tolist()
         return places
-
-    def _similarity(self, one: Wording, other: Wording) -> float:
-        """The share of weight that is on both sides, words written as one or as two alike."""
-        apart = one.tokens ^ other.tokens
-        left_over = sum(map(self._weight, apart - _compounds(one, other)))
-        shared = sum(map(self._weight, one.tokens & other.tokens))
-        return shared / (shared + left_over) if shared else 0.0
-
-    def _weight(self, token: str) -> float:
-        if token not in self._weights:
-            self._weights[token] = self._new_weight(token)
-        return self._weights[token]
-
-    def _new_weight(self, token: str) -> float:
-        if token[0] in _WEIGHT:
-            return _WEIGHT[token[0]]
-        terms = term_ids(token)
-        rarest = float(self._frequencies.idf(terms).max()) if len(terms) else 0.0
-        return max(rarest, _LEAST_WEIGHT)
-
-
-def _compounds(one: Wording, other: Wording) -> frozenset[str]:
-    """Tokens that are two words here and one there: dash cam, dashcam."""
-    found: set[str] = set()
-    for whole, parts in ((one, other), (other, one)):
-        alone = whole.tokens - parts.tokens
-        for first, second in parts.pairs:
-            for together in (first + second, second + first):
-                if together in alone:
-                    found |= {first, second, together}
-    return frozenset(found)
 
 
 def _serves(correction: Correction, user: str, readable: set[str]) -> bool:

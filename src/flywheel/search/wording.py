@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import chain, pairwise
+from functools import lru_cache
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
-from flywheel.search import synonyms
 from flywheel.search.terms import HAN_RUN, fold, stem
+from flywheel.search.vocabulary import (
+    Courtesies,
+    chinese,
+    courtesies,
+    english,
+    function_words,
+)
 
 _HAN = HAN_RUN.pattern.removesuffix("+")
 _PIECE = re.compile(
@@ -48,14 +54,7 @@ _SIGNS = {"%": "^percent", "°": "^degree", "°c": "^degree"}
 _BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^since", "^instead"}
 _BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
 _BINDS_LAST = {"^之前", "^之后"}
-_ALIKE = (
-    {"", "@what"},
-    {"", "@howmany"},
-    {"@howmany", "@price"},
-    {"@howmany", "@howlong"},
-    {"", "@whether", "@may"},
-)
-"""Kinds that one question can be asked as."""
+_IN_TIME = {"^前": "^之前", "^后": "^之后"}
 _TURNS = {"@once": ("@howlong", "@howoften"), "@way": ("@what", "@how")}
 """Words that turn the question word into another, wherever they stand: 多久换一次, what way."""
 _IMPLIED = {
@@ -66,16 +65,11 @@ _IMPLIED = {
     "^最小": "@least",
 }
 """What may be at most, and must be at least, need not say so."""
-_MODALS_ALIKE = (
-    {"", "@may"},
-    {"", "@must"},
-    {"@may", "@most"},
-    {"@must", "@least"},
-)
-_FEW = 2
-"""Shared words of content up to which even a word that adds little tells questions apart."""
-_WEAK_DIRECTIONS = {"~up", "~down", "~out", "~出", "~进", "~上", "~下", "~到", "~from"}
-_QUANTITIES = ("@what", "@howmany", "@howlong", "@price", "")
+_MAX_BETWEEN = 5
+"""Words between the halves of a wording."""
+_QUANTITIES = ("@what", "@whatis", "@howmany", "@howlong", "@price", "")
+_TELLING = {"i", "we", "my", "our", "the", "a", "an", "it", "there", "this", "someone"}
+"""What opens a sentence that tells, before one that asks: I need a room, how do I get one."""
 _MODALS = ("@must", "@may", "@should", "@whether")
 
 
@@ -104,7 +98,7 @@ class Wording:
 class _Piece(NamedTuple):
     text: str
     kind: str
-    """number, han, word or sign"""
+    """number, han, word, sign, or token for what is read already"""
 
 
 class _Token(NamedTuple):
@@ -113,15 +107,16 @@ class _Token(NamedTuple):
     """The word that it stands for, where it stands for one."""
 
 
+@lru_cache(maxsize=50_000)
 def wording(text: str) -> Wording:
-    """Reads a question."""
+    """Reads a question. Remembered, since each new version reads all corrections again."""
     pieces = _pieces(text)
     core = _without_courtesies(pieces) or pieces
-    stream = list(_tokens(core))
+    stream = _in_time(list(_tokens(core)))
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
     texts = [token.text for token in content]
-    kind, modal = _kind([token.text for token in stream])
-    if "price" in texts and kind in ("@what", "@howmany", "@price", ""):
+    kind, modal = _kind([token.text for token in stream], core[:1])
+    if "price" in texts and kind in ("@what", "@whatis", "@howmany", "@price", ""):
         kind, content = "@price", [token for token in content if token.text != "price"]
     implied = next((_IMPLIED[each] for each in texts if each in _IMPLIED), "")
     if implied and kind in _QUANTITIES:
@@ -160,11 +155,11 @@ def _plain(piece: str) -> str:
 
 def _without_courtesies(pieces: list[_Piece]) -> list[_Piece]:
     """Cuts off greetings before and thanks behind, as often as they come."""
-    before, after = _courtesies(synonyms.COURTESIES_BEFORE), _courtesies(synonyms.COURTESIES_AFTER)
+    before, after = courtesies("before"), courtesies("after")
     pieces = list(pieces)
-    while pieces and (count := before.words_at(pieces, from_end=False)):
+    while pieces and (count := _courtesy(before, pieces, from_end=False)):
         del pieces[:count]
-    while pieces and (count := after.words_at(pieces, from_end=True)):
+    while pieces and (count := _courtesy(after, pieces, from_end=True)):
         del pieces[-count:]
     if pieces and pieces[0].kind == "han":
         pieces[0] = _Piece(before.leading.sub("", pieces[0].text), "han")
@@ -173,35 +168,22 @@ def _without_courtesies(pieces: list[_Piece]) -> list[_Piece]:
     return [piece for piece in pieces if piece.text]
 
 
-class _Courtesies(NamedTuple):
-    phrases: frozenset[tuple[str, ...]]
-    leading: re.Pattern[str]
-    trailing: re.Pattern[str]
-
-    def words_at(self, pieces: Sequence[_Piece], *, from_end: bool) -> int:
-        """How many pieces the longest courtesy takes at an end."""
-        for count in range(min(6, len(pieces)), 0, -1):
-            part = pieces[-count:] if from_end else pieces[:count]
-            if part[0].kind == "han":
-                bare = (self.trailing if from_end else self.leading).sub("", part[0].text)
-                if count == 1 and not bare:
-                    return 1
-            elif tuple(piece.text for piece in part) in self.phrases:
-                return count
-        return 0
-
-
-@cache
-def _courtesies(table: str) -> _Courtesies:
-    every = [phrase.strip() for line in table.strip().splitlines() for phrase in line.split("|")]
-    han = "|".join(sorted((each for each in every if HAN_RUN.match(each)), key=len, reverse=True))
-    words = frozenset(tuple(each.split()) for each in every if not HAN_RUN.match(each))
-    return _Courtesies(words, re.compile(f"^(?:{han})+"), re.compile(f"(?:{han})+$"))
+def _courtesy(known: Courtesies, pieces: Sequence[_Piece], *, from_end: bool) -> int:
+    """How many pieces the longest courtesy takes at an end."""
+    for count in range(min(6, len(pieces)), 0, -1):
+        part = pieces[-count:] if from_end else pieces[:count]
+        if part[0].kind == "han":
+            bare = (known.trailing if from_end else known.leading).sub("", part[0].text)
+            if count == 1 and not bare:
+                return 1
+        elif tuple(piece.text for piece in part) in known.phrases:
+            return count
+    return 0
 
 
 def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
-    """The pieces in general words; what a table drops is left out."""
-    position = 0
+    """The pieces in general words; what a list drops is left out."""
+    pieces, position = list(pieces), 0
     while position < len(pieces):
         piece = pieces[position]
         taken = 1
@@ -211,15 +193,30 @@ def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
             yield _Token(_SIGNS.get(piece.text, "^" + piece.text), "")
         elif piece.kind == "han":
             yield from _han_tokens(piece.text)
+        elif apart := _apart(pieces, position):
+            first, *rest = apart.tokens
+            pieces[apart.start : apart.end] = [_Piece(token, "token") for token in rest]
+            yield _Token(first, "")
+        elif piece.kind == "token":
+            yield _Token(piece.text, "")
         elif found := _phrase(pieces, position):
             taken = found.length
             source = piece.text if taken == 1 else ""
             yield from (_Token(token, source) for token in found.tokens)
         elif piece.text in _NUMBER_WORDS:
             yield _Token("#" + _NUMBER_WORDS[piece.text], "")
-        elif piece.text not in _function_words():
+        elif piece.text not in function_words():
             yield _Token(stem(piece.text), piece.text)
         position += taken
+
+
+def _in_time(stream: Sequence[_Token]) -> list[_Token]:
+    """前 and 后 are of time where nothing follows that they could be the front or back of."""
+    placed = []
+    for token, behind in zip_longest(stream, stream[1:]):
+        in_time = token.text in _IN_TIME and (behind is None or behind.text[0] in "@#!")
+        placed.append(_Token(_IN_TIME[token.text], token.source) if in_time else token)
+    return placed
 
 
 def _without_on(content: list[_Token]) -> list[_Token]:
@@ -227,6 +224,26 @@ def _without_on(content: list[_Token]) -> list[_Token]:
     if any(token.text == "switch" for token in content):
         return content
     return [token for token in content if token.text != "^on"]
+
+
+class _Apart(NamedTuple):
+    start: int
+    end: int
+    """Where the second half stands."""
+    tokens: tuple[str, ...]
+
+
+def _apart(pieces: Sequence[_Piece], position: int) -> _Apart | None:
+    """The wording in two halves that starts here: get … off."""
+    halves = english().halves.get(stem(pieces[position].text))
+    if not halves:
+        return None
+    for start in range(position + 2, min(position + _MAX_BETWEEN + 2, len(pieces))):
+        for second, tokens in halves.items():
+            end = start + len(second)
+            if tuple(stem(piece.text) for piece in pieces[start:end]) == second:
+                return _Apart(start, end, tokens)
+    return None
 
 
 class _Phrase(NamedTuple):
@@ -240,7 +257,7 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     counted = position > 0 and pieces[position - 1].kind == "number"
     if len(first) == 1 and first in _UNITS and not counted:
         return None
-    table, lengths = _english()
+    table, lengths, _ = english()
     for length in lengths.get(stem(first), ()):
         words = tuple(stem(piece.text) for piece in pieces[position : position + length])
         if words in table:
@@ -248,66 +265,25 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     return None
 
 
-def _rows(*tables: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(tokens, wording) for every wording of the tables."""
-    for table in tables:
-        for line in table.strip().splitlines():
-            tokens, _, wordings = line.partition(":")
-            for each in wordings.split("|"):
-                yield tuple(tokens.split()), each.strip()
-
-
-class _English(NamedTuple):
-    table: dict[tuple[str, ...], tuple[str, ...]]
-    """The stems of a wording → its tokens."""
-    lengths: dict[str, list[int]]
-    """By the first stem of a wording, how many words there may be, the most first."""
-
-
-@cache
-def _english() -> _English:
-    table: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for tokens, each in _rows(synonyms.ENGLISH):
-        table.setdefault(tuple(stem(word) for word in each.split()), tokens)
-    kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for (kind, *nouns), each in _rows(synonyms.ENGLISH_KINDS):
-        alike = (table.get((stem(noun),), (stem(noun),)) for noun in nouns)
-        words = tuple(stem(word) for word in each.split())
-        kinds.setdefault(words, (kind, *chain.from_iterable(alike)))
-    table |= kinds
-    lengths: dict[str, set[int]] = {}
-    for words in table:
-        lengths.setdefault(words[0], set()).add(len(words))
-    return _English(table, {first: sorted(each, reverse=True) for first, each in lengths.items()})
-
-
-@cache
-def _function_words() -> frozenset[str]:
-    return frozenset(synonyms.ENGLISH_FUNCTION.split())
-
-
 @lru_cache(maxsize=50_000)
 def _han_tokens(run: str) -> tuple[_Token, ...]:
-    """A run of Chinese: the wordings of the tables, numbers, and single characters."""
-    table, pattern = _chinese()
+    """A run of Chinese: the wordings of the lists, numbers, and single characters."""
+    table, lengths = chinese()
     tokens: list[_Token] = []
-    for found in pattern.finditer(run):
-        text = found[0]
-        if text in table:
+    position = 0
+    while position < len(run):
+        parts = (run[position : position + each] for each in lengths.get(run[position], ()))
+        text = next((part for part in parts if part in table), "")
+        if text:
             tokens.extend(_Token(token, text) for token in table[text])
-        elif _NUMERALS.fullmatch(text):
+        elif numerals := _NUMERALS.match(run, position):
+            text = numerals[0]
             tokens.append(_Token("#" + _value(text), text))
         else:
+            text = run[position]
             tokens.append(_Token(text, text))
+        position += len(text)
     return tuple(tokens)
-
-
-@cache
-def _chinese() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str]]:
-    """The Chinese tables, and what finds their longest wording at each place."""
-    table = {each: tokens for tokens, each in _rows(synonyms.CHINESE, synonyms.CHINESE_KINDS)}
-    longest_first = sorted(table, key=lambda each: (-len(each), each))
-    return table, re.compile("|".join((*longest_first, _NUMERALS.pattern, ".")))
 
 
 def _value(numerals: str) -> str:
@@ -325,7 +301,7 @@ def _value(numerals: str) -> str:
     return str(total + section + digit)
 
 
-def _kind(stream: Sequence[str]) -> tuple[str, str]:
+def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     """What is asked for, and whether of what must or of what may be.
 
     A modal verb that opens the question makes it one to be answered with yes or no; elsewhere
@@ -337,7 +313,8 @@ def _kind(stream: Sequence[str]) -> tuple[str, str]:
     for each, (one, turned) in _TURNS.items():
         if each in kinds and asked == one:
             asked = turned
-    if not asked or stream[0] in _MODALS:
+    is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
+    if not asked or (stream[0] in _MODALS and not is_told):
         return modal, ""
     free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
     return asked, "" if free else modal
@@ -362,44 +339,3 @@ def _bindings(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield this, following
         if following in _BINDS_LAST:
             yield following, this
-
-
-def same_kind(one: Wording, other: Wording) -> bool:
-    """Whether both ask for the same thing, as far as their question words tell."""
-    modals = {one.modal, other.modal}
-    if len(modals) > 1 and not any(modals <= each for each in _MODALS_ALIKE):
-        return False
-    kinds = {one.kind, other.kind}
-    return len(kinds) == 1 or any(kinds <= each for each in _ALIKE)
-
-
-def objection(one: Wording, other: Wording) -> str:
-    """Why two wordings cannot ask the same, or empty: what no likeness outweighs."""
-    apart = one.tokens ^ other.tokens
-    for reason, objects in _GUARDS:
-        if objects(one, other, apart):
-            return reason
-    return ""
-
-
-def _exchanged(one: Wording, other: Wording) -> bool:
-    """Whether each has a word in the place of the other's; in a short question any word counts."""
-    shared = [token for token in one.tokens & other.tokens if token[0] != "~"]
-    short = len(shared) <= _FEW
-    return all(
-        any(short or token[0] != "~" or token in _WEAK_DIRECTIONS for token in alone)
-        for alone in (one.tokens - other.tokens, other.tokens - one.tokens)
-    )
-
-
-_Guard = Callable[[Wording, Wording, frozenset[str]], bool]
-
-_GUARDS: tuple[tuple[str, _Guard], ...] = (
-    ("number", lambda one, other, apart: one.numbers != other.numbers),
-    ("negation", lambda one, other, apart: one.negations != other.negations),
-    ("kind", lambda one, other, apart: not same_kind(one, other)),
-    ("direction", lambda one, other, apart: any(token[0] == "^" for token in apart)),
-    ("name", lambda one, other, apart: bool(apart & (one.names | other.names))),
-    ("order", lambda one, other, apart: one.bound != other.bound),
-    ("exchange", lambda one, other, apart: _exchanged(one, other)),
-)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flywheel.search.corrections import CorrectionIndex, Match
-from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import Reader
 from flywheel.store import corrections
 from flywheel.store.database import Database
@@ -12,9 +11,9 @@ from flywheel.store.database import Database
 class LiveCorrections:
     """A workspace's corrections; each look takes in what changed since the last one."""
 
-    def __init__(self, database: Database, frequencies: Frequencies) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._index = CorrectionIndex((), frequencies)
+        self._index = CorrectionIndex()
         self._change = 0
 
     def match(self, question: str, user: str, reader: Reader) -> Match | None:

@@ -62,7 +62,7 @@ class Workspace:
         self.root, self.settings, self.database = root, settings, database
         self.artifacts = Artifacts(root / "artifacts")
         self._assistants: dict[int, Assistant] = {}
-        self._corrections: dict[int, LiveCorrections] = {}
+        self._corrections = LiveCorrections(database)
         self._embedders: dict[str, Embedder] = {}
 
     @classmethod
@@ -292,12 +292,8 @@ class Workspace:
             self._assistants.pop(other, None)
             self._corrections.pop(other, None)
         assistant = self.assistant(version)
-        if version.number not in self._corrections:
-            self._corrections[version.number] = LiveCorrections(
-                self.database, assistant.index.frequencies
-            )
         started = time.perf_counter()
-        match = self._corrections[version.number].match(question, user, reader)
+        match = self._corrections.match(question, user, reader)
         given = match and corrected(question, match, assistant.index, reader)
         if not given:
             return assistant.ask(question, reader)

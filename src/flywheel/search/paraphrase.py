@@ -1,0 +1,157 @@
+"""Whether two wordings ask the same: nothing that matters may be on one side alone.
+
+A wrong answer marked as verified is worse than a search, so that a paraphrase has to say the same
+in general words (search/vocabulary.py), and a single word that it does not account for speaks
+against it. The same both ways round.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from flywheel.search.wording import Wording
+
+_KINDS_ALIKE = (
+    {"", "@what"},
+    {"", "@whatis"},
+    {"", "@howmany"},
+    {"", "@whether", "@may"},
+    {"@what", "@whatis"},
+    {"@whatis", "@howmany"},
+    {"@whatis", "@howlong"},
+    {"@whatis", "@price"},
+    {"@howmany", "@price"},
+    {"@howmany", "@howlong"},
+    {"@howsoon", "@howlong"},
+    {"@howsoon", "@when"},
+    {"@how", "@todo"},
+    {"@must", "@should"},
+)
+"""Kinds that one question can be asked as. `@whatis` is what is the *fee*; `@what` has its noun
+beside it, and what *fee* is none of how much."""
+
+_MODALS_ALIKE = (
+    {"", "@may"},
+    {"", "@must"},
+    {"@may", "@most"},
+    {"@must", "@least"},
+)
+
+_WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
+"""Of the classes of search/vocabulary.py; content weighs 1."""
+
+_ROOT_LETTERS = 4
+_FAMILY = re.compile(
+    "|".join(("", "e", "y", "ment", "ation", "ition", "tion", "ion", "al", "ance", "ence", "anc",
+              "enc", "ur", "ure", "age", "ag", "ity", "iti", "ness", "ly", "ive", "iv", "th",
+              "at", "abl", "ing"))
+)  # fmt: skip
+"""Endings that make another word of the same: install, installation. None that makes another
+thing, as in heat, heater."""
+
+
+def weight(token: str) -> float:
+    """What a token counts beside others."""
+    return _WEIGHT.get(token[0], 1.0)
+
+
+def similarity(one: Wording, other: Wording) -> float:
+    """The share of weight that is on both sides, from 0 to 1; for pairs without an objection."""
+    apart = _Apart.of(one, other)
+    shared = _weight((one.tokens | other.tokens) - apart.one - apart.other)
+    return shared / (shared + _weight(apart.one | apart.other)) if shared else 0.0
+
+
+def objection(one: Wording, other: Wording) -> str:
+    """Why two wordings cannot be taken to ask the same, or empty."""
+    apart = _Apart.of(one, other)
+    for reason, objects in _GUARDS:
+        if objects(one, other, apart):
+            return reason
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """The tokens that one side has and the other has in no form."""
+
+    one: frozenset[str]
+    other: frozenset[str]
+
+    @classmethod
+    def of(cls, one: Wording, other: Wording) -> _Apart:
+        alike = _compounds(one, other) | _families(one, other)
+        return cls(one.tokens - other.tokens - alike, other.tokens - one.tokens - alike)
+
+
+def _weight(tokens: Collection[str]) -> float:
+    return sum(map(weight, sorted(tokens)))
+
+
+def _same_kind(one: Wording, other: Wording) -> bool:
+    """Whether both ask for the same thing, as far as their question words tell."""
+    modals_agree = _alike(one.modal, other.modal, _MODALS_ALIKE)
+    return modals_agree and _alike(one.kind, other.kind, _KINDS_ALIKE)
+
+
+def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:
+    return one == other or any({one, other} <= each for each in groups)
+
+
+def _exchanged(apart: _Apart) -> bool:
+    """Whether a plain verb stands in the place of another: where I get it, where I put it."""
+    return all(any(token[0] == "*" for token in side) for side in (apart.one, apart.other))
+
+
+def _compounds(one: Wording, other: Wording) -> frozenset[str]:
+    """Tokens that are two words here and one there: dash cam, dashcam."""
+    found: set[str] = set()
+    for whole, parts in ((one, other), (other, one)):
+        alone = whole.tokens - parts.tokens
+        for first, second in parts.pairs:
+            for together in (first + second, second + first):
+                if together in alone:
+                    found |= {first, second, together}
+    return frozenset(found)
+
+
+def _families(one: Wording, other: Wording) -> frozenset[str]:
+    """Tokens that are another form of one on the other side: install, installation."""
+    found: set[str] = set()
+    for this in one.tokens - other.tokens:
+        for that in other.tokens - one.tokens:
+            if _related(this, that):
+                found |= {this, that}
+    return frozenset(found)
+
+
+def _related(this: str, that: str) -> bool:
+    pairs = zip(this, that, strict=False)
+    root = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(this), len(that)))
+    is_root = root >= _ROOT_LETTERS and this[:root].isascii() and this[:root].isalpha()
+    return is_root and all(_FAMILY.fullmatch(each[root:]) for each in (this, that))
+
+
+def _misnamed(one: Wording, other: Wording) -> bool:
+    """Whether a name is on one side alone, in whatever form."""
+    return bool((one.tokens ^ other.tokens) & (one.names | other.names))
+
+
+def _is_heavy(token: str) -> bool:
+    return token[0] not in "*~"
+
+
+_Guard = Callable[[Wording, Wording, _Apart], bool]
+
+_GUARDS: tuple[tuple[str, _Guard], ...] = (
+    ("number", lambda one, other, apart: one.numbers != other.numbers),
+    ("negation", lambda one, other, apart: one.negations != other.negations),
+    ("kind", lambda one, other, apart: not _same_kind(one, other)),
+    ("name", lambda one, other, apart: _misnamed(one, other)),
+    ("order", lambda one, other, apart: one.bound != other.bound),
+    ("left over", lambda one, other, apart: any(map(_is_heavy, apart.one | apart.other))),
+    ("exchange", lambda one, other, apart: _exchanged(apart)),
+    ("nothing shared", lambda one, other, apart: not any(map(_is_heavy, one.tokens))),
+)

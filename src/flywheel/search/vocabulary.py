@@ -1,0 +1,116 @@
+"""The general words of a question and what they stand for, English and Chinese.
+
+The lists in words/ are those of everyday life, driving and office work among it; a trade's own
+synonyms are not there. A line is `tokens: wording | wording`; every wording becomes the tokens on
+the left, and a line without tokens drops its wordings. A token's first character is its class:
+
+    @  the kind of question          !  a negation
+    ^  a word that turns the answer round or narrows it
+    *  a plain verb: may go without saying, but not stand for another
+    ~  a word that adds little
+
+and all else is content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+from typing import NamedTuple
+
+from flywheel.search.terms import HAN_RUN, stem
+
+
+class English(NamedTuple):
+    """The wordings of the English lists."""
+
+    table: dict[tuple[str, ...], tuple[str, ...]]
+    """The stems of a wording → its tokens."""
+    lengths: dict[str, list[int]]
+    """By the first stem of a wording, how many words there may be, the most first."""
+    halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]]
+    """Wordings with other words between (get … off): first stem → other stems → tokens."""
+
+
+class Chinese(NamedTuple):
+    """The wordings of the Chinese lists."""
+
+    table: dict[str, tuple[str, ...]]
+    lengths: dict[str, list[int]]
+    """By the first character of a wording, how many there may be, the most first."""
+
+
+class Courtesies(NamedTuple):
+    """What may stand before or behind a question without being part of it."""
+
+    phrases: frozenset[tuple[str, ...]]
+    leading: re.Pattern[str]
+    trailing: re.Pattern[str]
+
+
+@cache
+def english() -> English:
+    """The English lists, ready to look up."""
+    table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
+    for tokens, each in _rows("english"):
+        first, apart, second = each.partition(" … ")
+        if apart:
+            halves.setdefault(stem(first), {})[_stems(second)] = tokens
+        else:
+            table.setdefault(_stems(each), tokens)
+    kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for (kind, *nouns), each in _rows("english_kinds"):
+        alike = (table.get((stem(noun),), (noun,)) for noun in nouns)
+        kinds.setdefault(_stems(each), (kind, *chain.from_iterable(alike)))
+    table |= kinds
+    return English(table, _lengths(table), halves)
+
+
+def _lengths(wordings: Iterable[Sequence[str]]) -> dict[str, list[int]]:
+    found: dict[str, set[int]] = {}
+    for each in wordings:
+        found.setdefault(each[0], set()).add(len(each))
+    return {first: sorted(each, reverse=True) for first, each in found.items()}
+
+
+def _stems(wording: str) -> tuple[str, ...]:
+    return tuple(stem(word) for word in wording.split())
+
+
+@cache
+def function_words() -> frozenset[str]:
+    """English words without weight."""
+    return frozenset(chain.from_iterable(line.split() for line in _lines("english_function")))
+
+
+@cache
+def chinese() -> Chinese:
+    """The Chinese lists, ready to look up."""
+    table = {each: tokens for name in ("chinese", "chinese_kinds") for tokens, each in _rows(name)}
+    return Chinese(table, _lengths(table))
+
+
+@cache
+def courtesies(place: str) -> Courtesies:
+    """What may stand `before` or `after` a question."""
+    every = [phrase.strip() for line in _lines(f"courtesies_{place}") for phrase in line.split("|")]
+    han = "|".join(sorted((each for each in every if HAN_RUN.match(each)), key=len, reverse=True))
+    words = frozenset(tuple(each.split()) for each in every if not HAN_RUN.match(each))
+    return Courtesies(words, re.compile(f"^(?:{han})+"), re.compile(f"(?:{han})+$"))
+
+
+def _rows(name: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(tokens, wording) for every wording of a list."""
+    for line in _lines(name):
+        tokens, _, wordings = line.partition(":")
+        for each in wordings.split("|"):
+            yield tuple(tokens.split()), each.strip()
+
+
+def _lines(name: str) -> list[str]:
+    text = (files("flywheel.search") / "words" / f"{name}.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
