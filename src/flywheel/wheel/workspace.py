@@ -17,18 +17,13 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import make_url
 
-from flywheel.answer.corrected import corrected
-from flywheel.answer.decide import Calibration
 from flywheel.artifacts import Artifacts
-from flywheel.collect import privacy
 from flywheel.errors import WorkspaceBusy, WorkspaceError
 from flywheel.records import PUBLIC, Answer, Interaction, from_json
-from flywheel.search.index import PassageIndex, Reader
 from flywheel.store import documents, interactions, versions
 from flywheel.store.database import Database
 from flywheel.store.versions import Version
 from flywheel.wheel import settings as settings_file
-from flywheel.wheel.corrections import LiveCorrections
 from flywheel.wheel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -36,7 +31,11 @@ if TYPE_CHECKING:
     from flywheel.answer.choice import LearnedChoice
     from flywheel.answer.quote import QuoteSettings
     from flywheel.search.embed import Embedder
+    from flywheel.search.index import PassageIndex, Reader
     from flywheel.search.learned import LearnedRanker
+    from flywheel.wheel.corrections import LiveCorrections
+
+# What answers is imported when it is asked for: going back to an earlier version takes no second.
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
 
@@ -177,8 +176,9 @@ class Workspace:
             WorkspaceError: a part of it is missing from the artifacts.
         """
         from flywheel.answer.assistant import Assistant
-        from flywheel.answer.decide import DecideSettings
+        from flywheel.answer.decide import Calibration, DecideSettings
         from flywheel.answer.quote import QuoteSettings
+        from flywheel.search.index import PassageIndex
 
         folder = self.artifacts.find("index", bundle["index"])
         if folder is None:
@@ -242,6 +242,8 @@ class Workspace:
 
     def reader(self, labels: Sequence[str] | None = None) -> Reader:
         """Who may see these labels, as of now; None is the owner, who sees all."""
+        from flywheel.search.index import Reader
+
         with self.database.read() as conn:
             hidden = documents.hidden(conn)
             changed = documents.access_of(conn)
@@ -259,6 +261,8 @@ class Workspace:
 
         Personal data in what is kept are masked; the answer itself is not touched.
         """
+        from flywheel.collect import privacy
+
         answer, version = self.answer(question, user, labels)
         masked = privacy.mask(question, privacy.find(question))
         interaction = Interaction(
@@ -287,6 +291,9 @@ class Workspace:
         return self._answer(standing, question, user, self.reader(labels)), standing
 
     def _answer(self, version: Version, question: str, user: str, reader: Reader) -> Answer:
+        from flywheel.answer.corrected import corrected
+        from flywheel.wheel.corrections import LiveCorrections
+
         for other in self._assistants.keys() - {version.number}:
             # What no longer serves may be erased: nothing of it stays in memory.
             self._assistants.pop(other, None)
