@@ -10,8 +10,9 @@ from flywheel.learn import propensity
 from flywheel.learn.feedback import is_verified, normal_form
 from flywheel.learn.trust import LearnSettings
 from flywheel.records import PUBLIC, Correction, Feedback, FeedbackKind
+from flywheel.search.paraphrase import objection
 from flywheel.search.terms import term_ids
-from flywheel.search.wording import objection, wording
+from flywheel.search.wording import wording
 
 DISPUTED = "disputed between curators"
 UNVERIFIED = "suggestion without evidence, not confirmed"

@@ -292,12 +292,10 @@ class Workspace:
 
     def _answer(self, version: Version, question: str, user: str, reader: Reader) -> Answer:
         from flywheel.answer.corrected import corrected
-        from flywheel.wheel.corrections import LiveCorrections
 
         for other in self._assistants.keys() - {version.number}:
             # What no longer serves may be erased: nothing of it stays in memory.
             self._assistants.pop(other, None)
-            self._corrections.pop(other, None)
         assistant = self.assistant(version)
         started = time.perf_counter()
         match = self._corrections.match(question, user, reader)
