@@ -61,7 +61,7 @@ class Workspace:
         self.root, self.settings, self.database = root, settings, database
         self.artifacts = Artifacts(root / "artifacts")
         self._assistants: dict[int, Assistant] = {}
-        self._corrections = LiveCorrections(database)
+        self._live_corrections: LiveCorrections | None = None
         self._embedders: dict[str, Embedder] = {}
 
     @classmethod
@@ -144,6 +144,15 @@ class Workspace:
                     "questions are answered meanwhile."
                 ) from error
             yield
+
+    @property
+    def corrections(self) -> LiveCorrections:
+        """The corrections in force."""
+        if self._live_corrections is None:
+            from flywheel.wheel.corrections import LiveCorrections
+
+            self._live_corrections = LiveCorrections(self.database)
+        return self._live_corrections
 
     @property
     def embedder(self) -> Embedder | None:
@@ -298,7 +307,7 @@ class Workspace:
             self._assistants.pop(other, None)
         assistant = self.assistant(version)
         started = time.perf_counter()
-        match = self._corrections.match(question, user, reader)
+        match = self.corrections.match(question, user, reader)
         given = match and corrected(question, match, assistant.index, reader)
         if not given:
             return assistant.ask(question, reader)
