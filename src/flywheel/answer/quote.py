@@ -100,6 +100,20 @@ class Quoter:
         self._weights: npt.NDArray[np.float64] = frequencies.idf(self.terms)
         self._settings = settings
 
+    def draft(self, hits: Sequence[Hit]) -> Draft:
+        """The best hit quoted, with the next one where both are good and short."""
+        citations: list[Citation] = []
+        length = 0.0
+        for hit in hits[:2]:
+            quotes = self.quote(hit.passage)
+            is_as_good = hit.score >= NEARLY_AS_GOOD * hits[0].score
+            is_short = length + quotes.words <= self._settings.short_words
+            if citations and not (is_as_good and is_short):
+                break
+            citations.extend(quotes.citations)
+            length += quotes.words
+        return Draft(text=compose(citations), citations=tuple(citations))
+
     def quote(self, passage: Passage, max_words: float | None = None) -> Quotes:
         """The whole passage, or its best run of sentences within a length."""
         limit = max_words if max_words is not None else self._settings.max_words
@@ -159,17 +173,7 @@ def draft(
     question: str, hits: Sequence[Hit], frequencies: Frequencies, settings: QuoteSettings
 ) -> Draft:
     """Quotes what answers the question from the best hits; empty where there is none."""
-    quoter = Quoter(question, frequencies, settings)
-    citations: list[Citation] = []
-    length = 0.0
-    for hit in hits[:2]:
-        quotes = quoter.quote(hit.passage)
-        is_as_good = hit.score >= NEARLY_AS_GOOD * hits[0].score
-        if citations and not (is_as_good and length + quotes.words <= settings.short_words):
-            break
-        citations.extend(quotes.citations)
-        length += quotes.words
-    return Draft(text=compose(citations), citations=tuple(citations))
+    return Quoter(question, frequencies, settings).draft(hits)
 
 
 def _quotes(passage: Passage, spans: Sequence[Span]) -> Quotes:

@@ -47,8 +47,12 @@ SEED = 1
 
 _OPENING = re.compile(r"[^\W\d_]{1,12}[,，:：!！。.]\s?")
 
-Worth = Callable[[Example, str], float]
-"""What a draft is worth, beside the answer that the user wrote."""
+QUOTED_WORTHS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""What evidence that is quoted whole may be worth, beside the likeness to what the user wrote: the
+least of these with which no less of it is quoted than without learning."""
+
+Worth = Callable[[Example, str], tuple[float, float]]
+"""How like a draft is to the answer that the user wrote, and how much of the evidence it quotes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +69,12 @@ class _Lesson:
     example: Example
     of: list[tuple[Quotes, ...]]
     rows: Floats
-    worth: Floats
-    """Of each draft, less the mean of all for this question."""
+    likeness: Floats
+    """Of each draft to the user's answer."""
+    quoted: Floats
+    """Of each draft, the share of the evidence in it."""
+    quoted_unlearned: float
+    """The same of the draft that would be given without learning."""
 
 
 def fit(
@@ -86,29 +94,69 @@ def fit(
         return None
     told = tell([each.example for each in answered])
     expectation = Expectation(told, frequencies)
-    lessons: list[_Lesson] = []
-    for each in answered:
-        quoter = Quoter(each.example.question, frequencies, settings)
-        of = drafts(each.hits, quoter)
-        expected = expectation.of(each.near, [ids[place] for place in each.near.places.tolist()])
-        rows = features(of, each.hits, quoter, expected)
-        opening = told.opening(each.example.question)
-        gained = np.array([worth(each.example, composed(one, opening).text) for one in of])
-        lessons.append(
-            _Lesson(example=each.example, of=of, rows=rows, worth=gained - gained.mean())
+    lessons = [
+        lesson
+        for each in answered
+        if (
+            lesson := _lesson(
+                each,
+                ids,
+                Quoter(each.example.question, frequencies, settings),
+                expectation,
+                told,
+                worth,
+            )
         )
-    lessons = [each for each in lessons if each.of]
-    chosen: dict[str, Draft] = {}
-    for part in range(NUM_PARTS):
-        others = [each for each in lessons if part_of(each.example, NUM_PARTS) != part]
-        trees = _boost(others)
-        for lesson in lessons:
-            if part_of(lesson.example, NUM_PARTS) == part:
-                best = int(np.argmax(trees.score(lesson.rows)))
-                opening = told.opening(lesson.example.question)
-                chosen[lesson.example.id] = composed(lesson.of[best], opening)
-    choice = LearnedChoice(told, _boost(lessons), frequencies, settings)
-    return Fitted(choice=choice, rehearsed=chosen)
+    ]
+    enough = sum(each.quoted_unlearned for each in lessons)
+    for quoted_worth in QUOTED_WORTHS:
+        chosen = _rehearse(lessons, quoted_worth)
+        if sum(each.quoted[at] for each, at in zip(lessons, chosen, strict=True)) >= enough:
+            break
+    return Fitted(
+        choice=LearnedChoice(told, _boost(lessons, quoted_worth), frequencies, settings),
+        rehearsed={
+            each.example.id: composed(each.of[at], told.opening(each.example.question))
+            for each, at in zip(lessons, chosen, strict=True)
+        },
+    )
+
+
+def _lesson(
+    each: Rehearsed,
+    ids: Sequence[str],
+    quoter: Quoter,
+    expectation: Expectation,
+    told: Told,
+    worth: Worth,
+) -> _Lesson | None:
+    of = drafts(each.hits, quoter)
+    if not of:
+        return None
+    expected = expectation.of(each.near, [ids[place] for place in each.near.places.tolist()])
+    opening = told.opening(each.example.question)
+    marks = np.array([worth(each.example, composed(one, opening).text) for one in of])
+    unlearned = quoter.draft(each.hits)
+    return _Lesson(
+        example=each.example,
+        of=of,
+        rows=features(of, each.hits, quoter, expected),
+        likeness=marks[:, 0],
+        quoted=marks[:, 1],
+        quoted_unlearned=worth(each.example, unlearned.text)[1],
+    )
+
+
+def _rehearse(lessons: Sequence[_Lesson], quoted_worth: float) -> list[int]:
+    """The draft of each lesson that is chosen by what the other parts' lessons taught."""
+    parts = [part_of(each.example, NUM_PARTS) for each in lessons]
+    blind = [
+        _boost([each for each, at in zip(lessons, parts, strict=True) if at != part], quoted_worth)
+        for part in range(NUM_PARTS)
+    ]
+    return [
+        int(np.argmax(blind[at].score(each.rows))) for each, at in zip(lessons, parts, strict=True)
+    ]
 
 
 def tell(examples: Sequence[Example]) -> Told:
@@ -138,10 +186,12 @@ def opening_of(examples: Sequence[Example]) -> str:
     return opening if number >= OPENING_SHARE * len(examples) else ""
 
 
-def _boost(lessons: Sequence[_Lesson]) -> Trees:
+def _boost(lessons: Sequence[_Lesson], quoted_worth: float) -> Trees:
+    worths = [each.likeness + quoted_worth * each.quoted for each in lessons]
     return values(
         np.concatenate([each.rows for each in lessons]),
-        np.concatenate([each.worth for each in lessons]),
+        # Less the mean of its question: drafts compete with each other alone.
+        np.concatenate([each - each.mean() for each in worths]),
         # A question counts once, however many drafts it has.
         np.concatenate([np.full(len(e.of), e.example.weight / len(e.of)) for e in lessons]),
         SEED,
