@@ -21,26 +21,40 @@ WORKSPACE = EXAMPLE.parents[1] / ".demo"
 QUESTIONS = {
     "In English.": "Does the dash camera record sound?",
     "In Chinese.": "空调没有冷风怎么办",
-    "Two chapters could be meant.": "How do I reset the tyre pressure display?",
     "The documents do not tell.": "Which colour can I order the seats in?",
 }
 """Why each is asked → the question. None of them stands in the exam or in the feedback."""
 
+CORRECTED = "what is my winter tyre size on the hybrid"
+"""The first line of the feedback corrects it."""
+
 
 def main() -> None:
-    """Documents → version 1 → its exam → four answers."""
+    """Documents → version 1 → answers → feedback → version 2, and both on the same exam."""
     started = time.monotonic()
     shutil.rmtree(WORKSPACE, ignore_errors=True)
     say("An owner's manual in English and Chinese becomes an assistant that cites it.")
     flywheel("init", shown(WORKSPACE))
     flywheel("add", shown(EXAMPLE / "documents"))
-    say("One turn of the wheel. It has no exam yet, so it makes one from the documents.")
+    say("Its exam: 160 questions in the words of drivers, which the wheel never learns from.")
+    shutil.copy(EXAMPLE / "exam.jsonl", WORKSPACE / "exam.jsonl")
+    say("One turn of the wheel.")
     flywheel("turn")
-    say("Now an exam in the words of drivers; the wheel has never seen its questions.")
-    flywheel("exam", shown(EXAMPLE / "exam.jsonl"))
     for reason, question in QUESTIONS.items():
         say(reason)
         flywheel("ask", question)
+    say("A question that drivers corrected. Before their feedback:")
+    flywheel("ask", CORRECTED)
+    flywheel("feedback", "import", shown(EXAMPLE / "feedback.jsonl"))
+    say("And from now on, for everybody, without a turn:")
+    flywheel("ask", CORRECTED)
+    say("Can this feedback be trusted?")
+    flywheel("feedback", "health")
+    say("The second turn learns from it. The gate decides whether what it learned serves.")
+    flywheel("turn")
+    say("What version 2 gains over version 1, question by question.")
+    flywheel("versions", "compare", "1", "2")
+    flywheel("versions")
     say(f"Done in {time.monotonic() - started:.0f} s. Next, your own folder:")
     print(f"$ {venv_hint()}flywheel up ~/your-folder")
 

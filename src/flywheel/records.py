@@ -187,6 +187,8 @@ class Example:
     question: str
     answer: str = ""
     """The ideal answer, where an edit gave one."""
+    evidence: tuple[str, ...] = ()
+    """Verbatim text of the sources, where it was named."""
     passages: tuple[str, ...] = ()
     """The ids of the passages that hold the evidence."""
     rejected: tuple[str, ...] = ()

@@ -88,8 +88,7 @@ def compare(context: click.Context, a: int, b: int, as_json: bool) -> None:
     if as_json:
         show.print_json(_compared_data(compared))
         return
-    for part in compared.gains:
-        show.console().print(_gains_table(compared, part))
+    show.console().print(_gains_table(compared))
     if compared.synthetic:
         click.echo("The exam is synthetic: questions made from the documents, not users' own.")
 
@@ -153,23 +152,30 @@ def _compared_data(compared: Compared) -> dict[str, Any]:
     }
 
 
-def _gains_table(compared: Compared, part: str) -> Table:
+def _gains_table(compared: Compared) -> Table:
+    """One line a metric; of each language apart the gain alone, the rest is in `--json`."""
     from rich.table import Table
 
-    title = f"version {compared.second} against {compared.first}, 95 % intervals"
-    table = Table(title=f"{part}: {title}")
+    whole, *parts = compared.gains
+    apart = {
+        part: {each.metric: f"{each.gain:+.3f}" for each in compared.gains[part]} for part in parts
+    }
+    table = Table(
+        title=f"version {compared.second} against {compared.first}, "
+        f"{compared.num_questions} questions, 95 % intervals"
+    )
     table.add_column("metric")
     heads = (f"version {compared.first}", f"version {compared.second}", "gain", "interval")
-    for name in (*heads, "groups", "differ"):
+    for name in (*heads, "differ", *(f"gain {part}" for part in parts)):
         table.add_column(name, justify="right")
-    for each in compared.gains[part]:
+    for each in compared.gains[whole]:
         table.add_row(
             each.metric,
             f"{each.champion:.3f}",
             f"{each.challenger:.3f}",
             f"{each.gain:+.3f}",
             f"{each.low_seen:+.3f} – {each.high_seen:+.3f}",
-            str(each.num_groups),
-            str(each.num_changed),
+            f"{each.num_changed} of {each.num_groups}",
+            *(apart[part].get(each.metric, "") for part in parts),
         )
     return table

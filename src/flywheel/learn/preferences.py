@@ -95,7 +95,7 @@ def _example(each: Lesson) -> Example:
         return example
     # Words that no curator has confirmed teach nobody how to answer, only where to look.
     answer = correction.answer if correction.verified else ""
-    return replace(example, answer=answer, access=correction.access)
+    return replace(example, answer=answer, evidence=correction.evidence, access=correction.access)
 
 
 def _preferences(each: Lesson) -> list[Preference]:

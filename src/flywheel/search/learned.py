@@ -287,7 +287,7 @@ class LearnedRanker:
         with (folder / "questions.jsonl").open("w", encoding="utf-8") as file:
             for each in self.questions:
                 # What orders passages needs neither the answer nor who gave it.
-                kept = replace(each, answer="", user="")
+                kept = replace(each, answer="", evidence=(), user="")
                 file.write(json.dumps(to_json(kept), ensure_ascii=False) + "\n")
         self._trees.save(folder / "trees.npz")
 

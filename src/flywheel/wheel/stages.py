@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from flywheel.search.embed import Embedder
 
 NUM_TRAINING_QUESTIONS = 300
-FEWEST_REHEARSED = 100
-"""Questions of feedback that say more of when to answer than made ones do."""
 OUTCOMES = "outcomes.jsonl"
 TRAINING_SEED = 1
 UNANSWERABLE_SHARE = 0.25
@@ -177,7 +175,8 @@ def _save_quoting(
     held = {each.id: each.text for each in fitted.ranker.field.passages.values()}
 
     def worth(example: Example, text: str) -> tuple[float, float]:
-        quoted = [coverage(held[id], text) for id in example.passages if id in held]
+        pieces = example.evidence or [held[id] for id in example.passages if id in held]
+        quoted = [coverage(piece, text) for piece in pieces]
         return rouge_l(text, example.answer), sum(quoted) / max(len(quoted), 1)
 
     chosen = quoting_fitting.fit(fitted.rehearsed, ids, index.frequencies, settings, worth)
@@ -212,8 +211,8 @@ def thresholds(
 ) -> Calibration:
     """When to answer; never fitted on the exam.
 
-    On how the questions of feedback would have fared, with made ones that nothing answers; where
-    there are too few, on questions made from the passages alone.
+    On how the questions of feedback would have fared, and on questions made from the passages: a
+    quarter of those are answered by nothing, which feedback seldom tells.
     """
     settings = workspace.settings
     inputs = {
@@ -230,14 +229,9 @@ def thresholds(
         ranked = workspace.ranker(ranker_key, index)
         chosen = workspace.choice(ranker_key, index, settings.quote)
         assistant = Assistant(index, quoting=settings.quote, ranker=ranked, choice=chosen)
-        rehearsed = _outcomes(workspace, ranker_key)
-        if len(rehearsed) >= FEWEST_REHEARSED:
-            training = [each for each in training if not each.answerable]
-        else:
-            rehearsed = []
         asked = _counted(training, len(training), "thresholds", progress)
         made = [each for question in asked if (each := _outcome(assistant, question))]
-        outcomes = [*rehearsed, *made]
+        outcomes = [*_outcomes(workspace, ranker_key), *made]
         fitted = to_json(threshold_fitting.fit(outcomes))
         (folder / "calibration.json").write_text(json.dumps(fitted, indent=1), encoding="utf-8")
 
