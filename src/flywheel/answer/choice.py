@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NUM_SINGLE = 5
 """Passages that are quoted alone."""
-NUM_JOINED = 4
+NUM_JOINED = 3
 """Passages that are quoted together with another."""
 BUDGETS = (33.0, 60.0, 95.0)
 """Lengths of runs of sentences, in words, beside the whole passage."""

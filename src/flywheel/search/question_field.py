@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-NUM_NEIGHBOURS = 300
+NUM_NEIGHBOURS = 150
 """Questions that a new one is explained by; more cost time and change nothing."""
 RIDGE = 1.0
 """What an example's own noise weighs beside its likeness to others. 0.3 and 3 rank a little
