@@ -118,10 +118,10 @@ class QuestionField:
         self._trust = np.array([each.weight for each in questions])
         linked = sorted({passage for each in questions for passage in each.passages})
         self._places = {each.id: each for each in index.fetch(linked)}
-        self._popularity: dict[str, int] = {}
+        self._popularity: dict[str, float] = {}
         for each in questions:
             for passage in each.passages:
-                self._popularity[passage] = self._popularity.get(passage, 0) + 1
+                self._popularity[passage] = self._popularity.get(passage, 0.0) + each.weight
 
     def candidates(
         self, question: str, hits: Sequence[Hit], reader: Reader, without_group: str = ""
@@ -145,7 +145,7 @@ class QuestionField:
                 candidates.append(Candidate(passage=passage, hit=None))
         if not candidates:
             return [], np.zeros((0, len(FEATURES)))
-        own = self._num_own(without_group)
+        own = self._popularity_by(without_group)
         features = self._features(terms, candidates, hits, links, closest, similarities, own)
         return candidates, features
 
@@ -183,12 +183,13 @@ class QuestionField:
                 links.setdefault(passage, []).append(float(similarities[each]))
         return links
 
-    def _num_own(self, group: str) -> dict[str, int]:
-        own: dict[str, int] = {}
+    def _popularity_by(self, group: str) -> dict[str, float]:
+        own: dict[str, float] = {}
         if group:
             for place in np.flatnonzero(self._groups == group).tolist():
-                for passage in self.questions[place].passages:
-                    own[passage] = own.get(passage, 0) + 1
+                each = self.questions[place]
+                for passage in each.passages:
+                    own[passage] = own.get(passage, 0.0) + each.weight
         return own
 
     def _features(
@@ -199,7 +200,7 @@ class QuestionField:
         links: dict[str, list[float]],
         closest: npt.NDArray[np.int64],
         similarities: Floats,
-        own: dict[str, int],
+        own: dict[str, float],
     ) -> Floats:
         around = _Surroundings(links, self._places)
         places = {hit.passage.id: place for place, hit in enumerate(hits)}
@@ -224,7 +225,7 @@ class QuestionField:
                 around.document(passage),
                 around.section(passage),
                 around.neighbour(passage),
-                np.log1p(self._popularity.get(passage.id, 0) - own.get(passage.id, 0)),
+                np.log1p(max(self._popularity.get(passage.id, 0) - own.get(passage.id, 0), 0)),
                 np.log1p(len(passage.text)),
                 strength,
                 closest_similarity,
