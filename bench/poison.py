@@ -4,11 +4,12 @@
 
 Legal: a fifth of the questions is the exam, and curators correct all others. The poisoner gives 5 %
 of all feedback and knows what will be asked: he asks the exam's questions in fewer words, so few
-that they are no near-duplicates, and nobody contradicts him. Whatever the question, his edits, cites and
-ups are for one wrong article, his downs on the right one. Once as a slow drip over weeks, once for
-another wrong article each time, once as a burst within minutes, and once as the owner, whom nothing
-holds back: only where that hurts does the bench show anything. At last the same feedback as the
-curators', from fifty honest askers and nobody else: what caps cost those who mean well.
+that they are no near-duplicates, and nobody contradicts him. Whatever the question, his edits,
+cites and ups are for one wrong article, his downs on the right one. Once as a slow drip over
+weeks, once for another wrong article each time, once as a burst within minutes, and once as the
+owner, whom nothing holds back: only where that hurts does the bench show anything. At last the
+same feedback as the curators', from fifty honest askers and nobody else: what caps cost those who
+mean well.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ LEAST_CAP = 3.0
 PASSAGE_CAP = 1.0
 """What an asker's acts for or against one passage may weigh together: as one edit of a curator. To
 push one passage for whatever is asked harms most, since it looks right to the order that learns:
-52 such acts cost 0.024 MRR on legal questions, 17 that kept to this 0.001 (`bench/poison.py`)."""
+52 such acts cost 0.024 MRR on legal questions, the 17 of them that keep to this at most 0.001."""
 
 
 class LearnSettings(StageSettings):
