@@ -5,10 +5,11 @@
 Legal: a fifth of the questions is the exam, and curators correct all others. The poisoner gives 5 %
 of all feedback and knows what will be asked: he asks the exam's questions in fewer words, so few
 that they are no near-duplicates, and nobody contradicts him. Whatever the question, his edits,
-cites and ups are for one wrong article, his downs on the right one. Once as a slow drip over weeks,
-once as a burst within minutes, and once as the owner, whom nothing holds back: only where that
-hurts does the bench show anything. At last the same feedback as the curators', from fifty honest
-askers and nobody else: what caps cost those who mean well.
+cites and ups are for one wrong article, his downs on the right one. Once as a slow drip over
+weeks, once for another wrong article each time, once as a burst within minutes, and once as the
+owner, whom nothing holds back: only where that hurts does the bench show anything. At last the
+same feedback as the curators', from fifty honest askers and nobody else: what caps cost those who
+mean well.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
 from pathlib import Path
 
 import measure
@@ -66,6 +66,7 @@ def run(base: Path, lines: Sequence[Line], seed: int) -> Scores:
     """Every arm's scores on one split."""
     training, exam = split(lines, seed)
     poison = poisoned(training, exam, seed)
+    scattered = poisoned(training, exam, seed, for_one=False)
     start = base.with_name("start")
     shutil.copytree(base, start)
     write(start / "exam.jsonl", exam)
@@ -74,6 +75,7 @@ def run(base: Path, lines: Sequence[Line], seed: int) -> Scores:
     arms: dict[str, list[tuple[list[Line], bool]]] = {
         "curators": [(honest, True)],
         "and a drip": [(honest, True), (timed(poison, timedelta(hours=8)), False)],
+        "and a scattered drip": [(honest, True), (timed(scattered, timedelta(hours=8)), False)],
         "and a burst": [(honest, True), (timed(poison, timedelta(seconds=5)), False)],
         "and the owner's own": [(honest, True), (timed(poison, timedelta(hours=8)), True)],
         "fifty askers alone": [(by_askers(honest), False)],
@@ -92,15 +94,18 @@ def run(base: Path, lines: Sequence[Line], seed: int) -> Scores:
     return scores
 
 
-def poisoned(training: Sequence[Line], exam: Sequence[Line], seed: int) -> list[Line]:
+def poisoned(
+    training: Sequence[Line], exam: Sequence[Line], seed: int, *, for_one: bool = True
+) -> list[Line]:
     """The poisoner's acts, which are 5 % of his and the curators' together."""
     num_acts = round(SHARE / (1 - SHARE) * len(training))
     chosen = random.Random(seed)
-    pushed = chosen.choice(training)["evidence"][0]
+    pushed = [line["evidence"][0] for line in chosen.choices(training, k=num_acts)]
+    asked = chosen.sample(list(exam), num_acts)
     return [
-        poison(line | {"question": in_fewer_words(line["question"])}, kind, pushed)
+        poison(line, KINDS[place % len(KINDS)], pushed[0 if for_one else place])
         | {"id": f"p{line['id']}", "user": "mallory"}
-        for line, kind in zip(chosen.sample(list(exam), num_acts), cycle(KINDS), strict=False)
+        for place, line in enumerate(asked)
     ]
 
 
@@ -114,7 +119,7 @@ def in_fewer_words(question: str) -> str:
 
 def poison(line: Line, kind: str, pushed: str) -> Line:
     """One act: for the pushed article, or against the right one."""
-    act = {"kind": kind, "question": line["question"]}
+    act = {"kind": kind, "question": in_fewer_words(line["question"])}
     if kind == "down":
         return act | {"answer": line["evidence"][0]}
     if kind == "up":

@@ -27,7 +27,7 @@ from flywheel.learn.objections import (
     WITHDRAWN,
 )
 from flywheel.learn.preferences import Learned, learn
-from flywheel.learn.trust import LearnSettings, cap
+from flywheel.learn.trust import PASSAGE_CAP, LearnSettings, cap
 from flywheel.records import Correction, Example, Feedback, QuarantineDecision
 
 SETTINGS = LearnSettings()
@@ -227,7 +227,7 @@ def test_asker_who_agrees_with_a_curator_teaches() -> None:
     assert [each.id for each in learn(acts, SETTINGS).examples] == ["a", "z"]
 
 
-def flood(num_acts: int, step_hours: int = 8) -> list[Told]:
+def flood(num_acts: int, step_hours: int = 8, passage: str = "") -> list[Told]:
     return [
         told(
             f"m{n:03}",
@@ -235,7 +235,7 @@ def flood(num_acts: int, step_hours: int = 8) -> list[Told]:
             "asker",
             user="mallory",
             question=f"question {n} about thing{n}?",
-            evidence=("p9",),
+            evidence=(passage or f"p{n}",),
             at=f"2026-{1 + n // 56:02}-{1 + n // 2 % 28:02}T{n % 2 * step_hours:02}:00:00+00:00",
         )
         for n in range(num_acts)
@@ -246,6 +246,14 @@ def test_what_is_over_an_askers_cap_is_left_out_the_oldest_first() -> None:
     learned = learn(flood(40), SETTINGS)
     assert [each.id for each in learned.examples] == [f"m{n:03}" for n in range(30, 40)]
     assert Counter(reasons(learned).values()) == {OVER_CAP: 30}
+
+
+def test_asker_counts_no_more_than_a_curator_on_any_passage() -> None:
+    learned = learn(flood(40, passage="p9"), SETTINGS)
+    assert [each.id for each in learned.examples] == ["m037", "m038", "m039"]
+    assert sum(each.weight for each in learned.examples) <= PASSAGE_CAP
+    mixed = [*flood(3, passage="p9"), told("d", "down", "asker", user="mallory", quoted=(("p9",),))]
+    assert len(learn(mixed, SETTINGS).examples) == 3
 
 
 def test_burst_teaches_nothing_until_released() -> None:
@@ -338,6 +346,10 @@ def test_asker_never_exceeds_his_cap(acts: list[Told], asker_weight: float) -> N
     trusted = sum(weight for id, weight in weights.items() if roles[id] != "asker")
     for user in ("mallory", "bo"):
         assert spent[user] <= cap(trusted, settings) + 1e-9
+        his = [each for each in learned.examples if each.user == user]
+        for passage in ("p1", "p2", "p3"):
+            about = [each for each in his if passage in (*each.passages, *each.rejected)]
+            assert sum(each.weight for each in about) <= PASSAGE_CAP + 1e-9
 
 
 @given(acts=anything(), num_acts=st.integers(1, 120))

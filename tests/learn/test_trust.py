@@ -78,7 +78,7 @@ def test_burst_follows_from_the_times_alone(minutes: list[int], data: st.DataObj
 
 def test_cap_grows_with_what_curators_taught_and_never_vanishes() -> None:
     assert cap(0, SETTINGS) == LEAST_CAP
-    assert cap(10_000, SETTINGS) == pytest.approx(100)
+    assert cap(10_000, SETTINGS) == pytest.approx(50)
 
 
 @pytest.mark.parametrize("values", [{"asker_weight": 1.1}, {"asker_share": 0}, {"burst_acts": 1}])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from flywheel.learn.feedback import normal_form
 from flywheel.learn.groups import group
 from flywheel.learn.lessons import DISPUTED, NEAR_TIE, NO_EVIDENCE, UNVERIFIED, Lesson, Told
-from flywheel.learn.trust import LearnSettings, bursts, cap
+from flywheel.learn.trust import PASSAGE_CAP, LearnSettings, bursts, cap
 from flywheel.records import Feedback, QuarantineDecision
 
 QUARANTINED = "burst in quarantine"
@@ -18,6 +18,8 @@ CONTRADICTED = "contradicted by a curator"
 OVER_CAP = "over the user's cap"
 UNCOUNTED = "askers do not count"
 ERASED = "erased"
+
+_ROUNDING = 1e-9
 
 REASONS = (
     QUARANTINED,
@@ -129,16 +131,19 @@ def uncounted(lessons: Sequence[Lesson]) -> dict[str, str]:
 
 
 def over_cap(lessons: Sequence[Lesson], settings: LearnSettings) -> dict[str, str]:
-    """What of an asker's acts his latest ones leave no room for."""
+    """What of an asker's acts his latest ones leave no room for, in all or on one passage."""
     most = cap(sum(each.weight for each in lessons if each.told.trusted), settings)
-    spent: dict[str, float] = defaultdict(float)
+    spent: dict[tuple[str, str], float] = defaultdict(float)
     reasons = {}
     for each in reversed(lessons):
         if each.told.trusted:
             continue
         user = each.told.act.user
-        if spent[user] + each.weight > most:
+        limits = {(user, id): PASSAGE_CAP for id in (*each.passages, *each.rejected)}
+        limits[user, ""] = most
+        if any(spent[key] + each.weight > limit + _ROUNDING for key, limit in limits.items()):
             reasons[each.told.act.id] = OVER_CAP
-        else:
-            spent[user] += each.weight
+            continue
+        for key in limits:
+            spent[key] += each.weight
     return reasons
