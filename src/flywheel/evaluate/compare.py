@@ -4,8 +4,8 @@ Only the statistics of one metric. Which metrics must gain and which must not fa
 gate's business.
 
 A bootstrap resamples what was seen, so that a loss which none of the questions happened to meet
-does not exist for it: with few questions, and rare but whole losses, its bound of 2.5 % errs in
-up to 28 % of the cases (`bench/gate.py`). So one more group is drawn along that nobody has seen
+does not exist for it: with 20 questions, and rare but whole losses, its bound of 2.5 % errs in
+a third of the cases (`bench/gate.py`). So one more group is drawn along that nobody has seen
 and on which the challenger loses all there is to lose. Where nothing changed, the bound becomes
 the rule of three (Hanley and Lippman-Hand 1983): in n groups without a loss, a loss of 3 / n is
 not ruled out. With 250 groups it costs next to nothing.
