@@ -105,6 +105,7 @@ def _searched_and_linked(
 ) -> Floats:
     links = _links(field, near)
     rejected = _rejected(field, near)
+    popularity = field.popularity(near)
     around = _Surroundings(links, field.passages)
     places = {hit.passage.id: place for place, hit in enumerate(hits)}
     best_words = _best(hits, "words")
@@ -128,7 +129,7 @@ def _searched_and_linked(
             around.document(passage),
             around.section(passage),
             around.neighbour(passage),
-            np.log1p(field.popularity(passage.id, near)),
+            np.log1p(popularity.get(passage.id, 0.0)),
             np.log1p(len(passage.text)),
             strength,
             closest,

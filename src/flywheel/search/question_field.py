@@ -66,10 +66,7 @@ class QuestionField:
         self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
         self._led_to = index.vectors.means([each.passages for each in questions])
         self._readable: dict[tuple[str, ...], npt.NDArray[np.bool_]] = {}
-        self._popularity: dict[str, int] = {}
-        for each in questions:
-            for passage in each.passages:
-                self._popularity[passage] = self._popularity.get(passage, 0) + 1
+        self._popularity = _popularity(questions)
 
     def around(self, question: str, reader: Reader, without_group: str = "") -> Neighbours:
         """The learned questions closest to this one, of those that the reader may see.
@@ -111,17 +108,15 @@ class QuestionField:
         """
         return summed(self._led_to[near.places[: len(weights)]], weights)
 
-    def popularity(self, passage: str, near: Neighbours) -> int:
-        """How many questions led to a passage, without those that count as not learned."""
-        own = self._own(near.group).get(passage, 0) if near.group else 0
-        return self._popularity.get(passage, 0) - own
-
-    def _own(self, group: str) -> dict[str, int]:
-        own: dict[str, int] = {}
-        for place in np.flatnonzero(self._groups == group).tolist():
-            for passage in self.questions[place].passages:
-                own[passage] = own.get(passage, 0) + 1
-        return own
+    def popularity(self, near: Neighbours) -> dict[str, float]:
+        """How many questions led to each passage, by what their users' words weigh; without those
+        that count as not learned."""
+        if not near.group:
+            return self._popularity
+        places = np.flatnonzero(self._groups == near.group).tolist()
+        own = _popularity([self.questions[place] for place in places])
+        left = {id: max(self._popularity[id] - number, 0.0) for id, number in own.items()}
+        return {**self._popularity, **left}
 
     def _readable_by(self, reader: Reader) -> npt.NDArray[np.bool_]:
         if reader.access not in self._readable:
@@ -136,3 +131,11 @@ class QuestionField:
         "What can I do if" is rare in statutes and says nothing about a question on them.
         """
         return np.minimum(self.index.frequencies.idf(terms), self._asked_before.idf(terms))
+
+
+def _popularity(questions: Sequence[Example]) -> dict[str, float]:
+    popularity: dict[str, float] = {}
+    for each in questions:
+        for passage in each.passages:
+            popularity[passage] = popularity.get(passage, 0.0) + each.weight
+    return popularity
