@@ -91,8 +91,7 @@ def medical(data: Path, sizes: Sizes) -> DataSet | None:
     source = data / "medical-en" / "medquad.jsonl.gz"
     if not source.is_file():
         return None
-    with gzip.open(source, "rt", encoding="utf-8") as file:
-        topics = _sample([json.loads(line) for line in file], sizes.num_topics)
+    topics = _topics(data, sizes)
     documents = WORK / "medical-en" / "documents"
     shutil.rmtree(documents, ignore_errors=True)
     documents.mkdir(parents=True)
@@ -102,6 +101,40 @@ def medical(data: Path, sizes: Sizes) -> DataSet | None:
     return DataSet(
         name="medical-en", documents=documents, exam=_write_exam("medical-en", filter(None, lines))
     )
+
+
+def medical_feedback(data: Path, sizes: Sizes) -> list[dict[str, Any]]:
+    """The questions of the same topics that the exam does not ask, as corrections."""
+    lines = []
+    for topic in _topics(data, sizes):
+        examined = _chosen(topic)
+        for place, pair in enumerate(topic["qa"]):
+            answer = _plain(pair["answer"])
+            if pair is examined or not any(character.isalnum() for character in answer):
+                continue
+            lines.append(
+                {
+                    "id": f"{topic['id']}-{place}",
+                    "kind": "edit",
+                    "question": " ".join(pair["question"].split()),
+                    "answer": answer,
+                    "evidence": [first_sentences(answer)],
+                    "user": "expert",
+                }
+            )
+    return lines
+
+
+def _topics(data: Path, sizes: Sizes) -> list[dict[str, Any]]:
+    source = data / "medical-en" / "medquad.jsonl.gz"
+    with gzip.open(source, "rt", encoding="utf-8") as file:
+        return _sample([json.loads(line) for line in file], sizes.num_topics)
+
+
+def _chosen(topic: dict[str, Any]) -> dict[str, Any]:
+    """The question of a topic that its exam asks."""
+    pair: dict[str, Any] = random.Random(f"{SEED} {topic['id']}").choice(topic["qa"])
+    return pair
 
 
 def all_laws(data: Path) -> Path | None:
@@ -175,7 +208,7 @@ def _plain(text: str) -> str:
 
 
 def _medical_line(topic: dict[str, Any]) -> dict[str, Any] | None:
-    pair = random.Random(f"{SEED} {topic['id']}").choice(topic["qa"])
+    pair = _chosen(topic)
     answer = _plain(pair["answer"])
     if not any(character.isalnum() for character in answer):
         return None
