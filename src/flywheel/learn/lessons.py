@@ -135,11 +135,11 @@ def _rank(told: Told, settings: LearnSettings) -> Lesson | str:
 
 def are_alike(one: str, other: str) -> bool:
     """Whether two answers say almost the same: another number or a "not" is another answer."""
+    if normal_form(one) == normal_form(other):
+        return True
     if objection(wording(one), wording(other)):
         return False
     first, second = set(term_ids(one).tolist()), set(term_ids(other).tolist())
-    if not first or not second:
-        return normal_form(one) == normal_form(other)
     return len(first & second) >= SAME_ANSWER * len(first | second)
 
 
