@@ -62,7 +62,7 @@ def test_compare_shows_gains_with_intervals(flywheel: Run, ready: Path) -> None:
     gain = data["gains"]["all"]["evidence_mrr"]
     assert gain["low"] <= gain["gain"] <= gain["high"]
     told = flywheel("versions", "compare", "1", "2").out
-    assert "all: version 2 against 1, 95 % intervals" in told and "synthetic" in told
+    assert "version 2 against 1, 7 questions, 95 % intervals" in told and "synthetic" in told
 
 
 def test_trace_of_a_corrected_answer_names_the_correction(flywheel: Run, ready: Path) -> None:

@@ -107,17 +107,18 @@ def test_exam_that_overlaps_the_training_is_dropped_from_it_with_the_count(domai
     exam = f"{between} exactly now?"
     accept(
         domain.workspace,
-        [edit("same", exam.upper()), edit("other", f"{between}, tell me?"), edit("b", between)],
+        [edit("a", exam.upper()), edit("b", f"{between}, tell me?"), edit("c", between)],
     )
     write(domain.root / "exam.jsonl", {"id": 1, "question": exam, "evidence": [EVIDENCE]})
     learnable = stages.learnable(domain.workspace, examination.own(domain.workspace))
-    assert [each.id for each in learnable.examples] == ["other"]
+    assert [each.id for each in learnable.examples] == ["b"]
     assert (learnable.num_examined, learnable.num_between) == (1, 1)
     domain.write("spare.md", "# Spare wheel\n\nThe spare wheel hangs below the boot floor.\n")
     domain.add()
     reasons = domain.turn().reasons
-    assert "1 corrections left out, since the exam asks nearly the same" in reasons
-    assert any(each.startswith("1 corrections left out, since they stand") for each in reasons)
+    told = next(each for each in reasons if each.startswith("left out of the learning: "))
+    assert "1 the exam asks nearly the same" in told
+    assert "1 between the exam's questions and those learned from" in told
 
 
 def test_no_correction_answers_for_a_version_that_sits_the_exam(domain: Domain) -> None:
