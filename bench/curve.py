@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 250, 150, 44
-INK, SHADE, LINE = "#57606a", "#54aeff44", "#0969da"
+INK, LINE = "#57606a", "#0969da"
 
 Point = tuple[int, Mapping[str, Mapping[str, Any]]]
 """How many corrections were learned, and each metric's `value`, `low` and `high`."""
@@ -44,14 +44,15 @@ def _panel(points: Sequence[Point], metric: str) -> Iterator[str]:
     lower = [at(number, score["low"]) for number, score in reversed(scores)]
     middle = [at(number, score["value"]) for number, score in scores]
     yield f'<text x="0" y="-10" fill="{INK}" font-size="13">{metric}</text>'
-    yield f'<polygon points="{" ".join(upper + lower)}" fill="{SHADE}"/>'
+    yield f'<polygon points="{" ".join(upper + lower)}" fill="{LINE}" fill-opacity="0.15"/>'
     yield f'<polyline points="{" ".join(middle)}" fill="none" stroke="{LINE}" stroke-width="2"/>'
     for (number, score), place in zip(scores, middle, strict=True):
         x, y = place.split(",")
         yield f'<circle cx="{x}" cy="{y}" r="3" fill="{LINE}"/>'
         anchor = "start" if not number else "end" if number == most else "middle"
-        value = f"{score['value']:.3f}"
-        yield f'<text x="{x}" y="{float(y) - 7:.1f}" text-anchor="{anchor}">{value}</text>'
+        if anchor != "middle":  # between the ends the line tells enough
+            value = f"{score['value']:.3f}"
+            yield f'<text x="{x}" y="{float(y) - 7:.1f}" text-anchor="{anchor}">{value}</text>'
         yield (
             f'<text x="{x}" y="{PANEL_HEIGHT + 14}" text-anchor="{anchor}" '
             f'fill="{INK}">{number}</text>'
