@@ -52,7 +52,8 @@ def _panel(points: Sequence[Point], metric: str) -> Iterator[str]:
         anchor = "start" if not number else "end" if number == most else "middle"
         if anchor != "middle":  # between the ends the line tells enough
             value = f"{score['value']:.3f}"
-            yield f'<text x="{x}" y="{float(y) - 7:.1f}" text-anchor="{anchor}">{value}</text>'
+            beside = float(y) + (16 if anchor == "start" else -7)  # below the line, or above it
+            yield f'<text x="{x}" y="{beside:.1f}" text-anchor="{anchor}">{value}</text>'
         yield (
             f'<text x="{x}" y="{PANEL_HEIGHT + 14}" text-anchor="{anchor}" '
             f'fill="{INK}">{number}</text>'
