@@ -167,9 +167,10 @@ def held_by(conn: Connection, index: str) -> set[str]:
 
 def best(conn: Connection) -> Version | None:
     """The best version ever promoted on a gain, as what its documents became; the champion where
-    none was marked yet."""
+    none was marked yet, or the marked one was erased."""
     number = state.get(conn, _BEST)
-    return (None if number is None else get(conn, number)) or champion(conn)
+    marked = None if number is None else get(conn, number)
+    return marked if marked and not marked.erased else champion(conn)
 
 
 def set_best(conn: Connection, number: int) -> None:
