@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.answer.assistant import Assistant
-from flywheel.answer.decide import Calibration, features, readings
-from flywheel.answer.quote import Draft, QuoteSettings, draft
+from flywheel.answer.decide import Calibration
+from flywheel.answer.quote import QuoteSettings
 from flywheel.build import questions
 from flywheel.build import quoting as quoting_fitting
 from flywheel.build import ranker as ranker_fitting
 from flywheel.build import thresholds as threshold_fitting
-from flywheel.build.ranker import Rehearsed
 from flywheel.build.thresholds import Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from flywheel.search.embed import Embedder
 
 NUM_TRAINING_QUESTIONS = 300
-OUTCOMES = "outcomes.jsonl"
 TRAINING_SEED = 1
 UNANSWERABLE_SHARE = 0.25
 
@@ -134,8 +132,8 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
 
 
 def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
-    """The order and the choice of quotes that feedback taught, and how each question would have
-    fared with them. Returns the artifact's key; empty with too few."""
+    """The order and the choice of quotes that feedback taught. Returns the artifact's key; empty
+    with too few."""
     examples = [each for each in learnable.examples if each.passages]
     if len(examples) < ranker_fitting.FEWEST:
         return ""
@@ -169,8 +167,7 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
 def _save_quoting(
     folder: Path, fitted: ranker_fitting.Fitted, index: PassageIndex, settings: QuoteSettings
 ) -> None:
-    """The choice of quotes, where there are answers to learn it from; and what came of each
-    question when it was not known yet, which the thresholds are fitted on."""
+    """The choice of quotes, where there are answers to learn it from."""
     ids = [each.id for each in fitted.ranker.questions]
     held = {each.id: each.text for each in fitted.ranker.field.passages.values()}
 
@@ -183,27 +180,6 @@ def _save_quoting(
     if chosen:
         (folder / CHOICE).mkdir()
         chosen.choice.save(folder / CHOICE)
-    drafts = chosen.rehearsed if chosen else {}
-    outcomes = [
-        _rehearsed_outcome(each, drafts.get(each.example.id), index, settings)
-        for each in fitted.rehearsed
-        if each.hits and each.example.passages
-    ]
-    lines = "".join(json.dumps(to_json(each)) + "\n" for each in outcomes)
-    (folder / OUTCOMES).write_text(lines, encoding="utf-8")
-
-
-def _rehearsed_outcome(
-    each: Rehearsed, chosen: Draft | None, index: PassageIndex, settings: QuoteSettings
-) -> Outcome:
-    question, hits = each.example.question, list(each.hits)
-    quoted = chosen or draft(question, hits, index.frequencies, settings)
-    right = set(each.example.passages)
-    return Outcome(
-        features=features(question, hits, index.frequencies),
-        first=any(citation.passage in right for citation in quoted.citations[:1]),
-        any_reading=any(hit.passage.id in right for hit in readings(hits)),
-    )
 
 
 def thresholds(
@@ -211,8 +187,8 @@ def thresholds(
 ) -> Calibration:
     """When to answer; never fitted on the exam.
 
-    On how the questions of feedback would have fared, and on questions made from the passages: a
-    quarter of those are answered by nothing, which feedback seldom tells.
+    On questions made from the passages, a quarter of them answered by none. Questions of feedback
+    nearly all have an answer: fitted on them, a version answers what nothing answers (docs/log.md).
     """
     settings = workspace.settings
     inputs = {
@@ -230,8 +206,7 @@ def thresholds(
         chosen = workspace.choice(ranker_key, index, settings.quote)
         assistant = Assistant(index, quoting=settings.quote, ranker=ranked, choice=chosen)
         asked = _counted(training, len(training), "thresholds", progress)
-        made = [each for question in asked if (each := _outcome(assistant, question))]
-        outcomes = [*_outcomes(workspace, ranker_key), *made]
+        outcomes = [each for question in asked if (each := _outcome(assistant, question))]
         fitted = to_json(threshold_fitting.fit(outcomes))
         (folder / "calibration.json").write_text(json.dumps(fitted, indent=1), encoding="utf-8")
 
@@ -239,14 +214,6 @@ def thresholds(
     return from_json(
         Calibration, json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
     )
-
-
-def _outcomes(workspace: Workspace, ranker_key: str) -> list[Outcome]:
-    folder = workspace.artifacts.find("ranker", ranker_key) if ranker_key else None
-    if folder is None or not (folder / OUTCOMES).is_file():
-        return []
-    lines = (folder / OUTCOMES).read_text(encoding="utf-8").splitlines()
-    return [from_json(Outcome, json.loads(line)) for line in lines]
 
 
 def training_questions(index: PassageIndex) -> list[ExamQuestion]:
