@@ -21,7 +21,7 @@ from flywheel.answer.quote import Draft, Quoter, Quotes, QuoteSettings, compose
 from flywheel.records import Hit
 from flywheel.search.terms import has_han
 from flywheel.search.trees import Trees
-from flywheel.search.vectors import stacked, summed
+from flywheel.search.vectors import TermMatrix, aligned, stacked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -92,7 +92,7 @@ class Expectation:
 
     def __init__(self, told: Told, frequencies: Frequencies) -> None:
         self._places = {id: place for place, id in enumerate(told.ids)}
-        self._vectors = stacked(told.terms, frequencies.idf)
+        self._vectors = TermMatrix(stacked(told.terms, frequencies.idf))
         self._log_lengths = np.log1p(np.array(told.lengths))
         self._mean = float(self._log_lengths.mean()) if told.lengths else 0.0
 
@@ -105,10 +105,10 @@ class Expectation:
         known = [(at, self._places[id]) for at, id in enumerate(ids) if id in self._places]
         places = np.array([place for _, place in known], dtype=np.int64)
         shares = near.shares[[at for at, _ in known]]
-        terms, weights = summed(self._vectors[places], shares)
+        weights = self._vectors.summed(places, shares)
         unit = weights / max(float(np.linalg.norm(weights)), 1e-9)
         length = self._mean + float(shares @ (self._log_lengths[places] - self._mean))
-        return Expected(terms=terms, weights=unit, log_length=length)
+        return Expected(terms=self._vectors.terms, weights=unit, log_length=length)
 
 
 def drafts(hits: Sequence[Hit], quoter: Quoter) -> list[tuple[Quotes, ...]]:
@@ -187,12 +187,8 @@ def _together(terms: Sequence[TermIds]) -> TermIds:
 
 def _alike(terms: TermIds, expected: Expected, quoter: Quoter) -> tuple[float, float]:
     """The draft's cosine with the expected answer, and how much of that answer it holds."""
-    if not len(expected.terms) or not len(terms):
-        return 0.0, 0.0
     weights = quoter.idf(terms)
-    places = np.minimum(np.searchsorted(expected.terms, terms), len(expected.terms) - 1)
-    wanted = np.where(expected.terms[places] == terms, expected.weights[places], 0.0)
-    told = float(wanted @ weights)
+    told = float(aligned(expected.terms, expected.weights, terms) @ weights)
     return told / max(float(np.linalg.norm(weights)), 1e-9), told
 
 

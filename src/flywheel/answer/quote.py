@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydantic import Field
 from flywheel.records import Citation, Hit, Passage, StageSettings
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import HAN_RUN, LATIN_WORD, term_ids
+from flywheel.search.vectors import aligned
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,14 +91,30 @@ class Quotes:
         return tuple(_cite(self.passage, span) for span in self.spans)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sentences:
+    """A passage's sentences, without an article's number at the beginning."""
+
+    spans: tuple[Span, ...]
+    words: tuple[float, ...]
+    """The length of each."""
+    terms: tuple[TermIds, ...]
+    asked: tuple[frozenset[int], ...]
+    """The question's terms that each holds."""
+    all_words: float
+    """The length of the passage."""
+
+
 class Quoter:
-    """Quotes passages for one question."""
+    """Quotes passages for one question; each is read once."""
 
     def __init__(self, question: str, frequencies: Frequencies, settings: QuoteSettings) -> None:
         self.terms: TermIds = term_ids(question)
         self.idf = frequencies.idf
         self._weights: npt.NDArray[np.float64] = frequencies.idf(self.terms)
+        self._weight_of = dict(zip(self.terms.tolist(), self._weights.tolist(), strict=True))
         self._settings = settings
+        self._read: dict[str, _Sentences] = {}
 
     def draft(self, hits: Sequence[Hit]) -> Draft:
         """The best hit quoted, with the next one where both are good and short."""
@@ -117,53 +133,58 @@ class Quoter:
     def quote(self, passage: Passage, max_words: float | None = None) -> Quotes:
         """The whole passage, or its best run of sentences within a length."""
         limit = max_words if max_words is not None else self._settings.max_words
-        return _quotes(passage, self.choose(passage, limit))
+        read = self._sentences(passage)
+        last = len(read.spans) - 1
+        if read.all_words <= limit:
+            return _quotes(passage, read, 0, last)
+        return _quotes(passage, read, *self._best_run(read, limit))
 
     def begin(self, passage: Passage, max_words: float) -> Quotes:
         """The passage's first sentences: as many as a length holds, and one at least."""
-        spans = _quotable(passage)
+        read = self._sentences(passage)
         total, last = 0.0, 0
-        for place, span in enumerate(spans):
-            total += num_words(passage.text[span.start : span.end])
+        for place, words in enumerate(read.words):
+            total += words
             if total > max_words and place:
                 break
             last = place
-        return _quotes(passage, [Span(spans[0].start, spans[last].end)] if spans else [])
-
-    def choose(self, passage: Passage, max_words: float) -> list[Span]:
-        """The spans to quote: the whole passage, or its best run of sentences."""
-        spans = _quotable(passage)
-        if not spans:
-            return []
-        if num_words(passage.text) <= max_words:
-            return [Span(spans[0].start, spans[-1].end)]
-        first, last = self._best_run(passage.text, spans, max_words)
-        run = Span(spans[first].start, spans[last].end)
-        header = _table_header(passage.text, spans, first)
-        return [header, run] if header else [run]
+        return _quotes(passage, read, 0, last)
 
     def coverage(self, terms: TermIds) -> float:
         """The share of the question's weight that these terms hold."""
-        held = np.isin(self.terms, terms, assume_unique=True)
-        return float(self._weights[held].sum()) / (float(self._weights.sum()) or 1.0)
+        asked = aligned(self.terms, self._weights, terms)
+        return float(asked.sum()) / (float(self._weights.sum()) or 1.0)
 
-    def _best_run(self, text: str, spans: list[Span], max_words: float) -> tuple[int, int]:
+    def _sentences(self, passage: Passage) -> _Sentences:
+        if passage.id not in self._read:
+            spans = sentences(passage.text)
+            spans = (_without_label(passage, spans) or spans) if spans else []
+            texts = [passage.text[span.start : span.end] for span in spans]
+            terms = tuple(map(term_ids, texts))
+            self._read[passage.id] = _Sentences(
+                spans=tuple(spans),
+                words=tuple(map(num_words, texts)),
+                terms=terms,
+                asked=tuple(frozenset(self._weight_of.keys() & each.tolist()) for each in terms),
+                all_words=num_words(passage.text),
+            )
+        return self._read[passage.id]
+
+    def _best_run(self, read: _Sentences, max_words: float) -> tuple[int, int]:
         """The run of sentences within the budget that covers most of the question.
 
         Of equals the earlier and longer one, since a section says first what it is about.
         """
-        pieces = [text[span.start : span.end] for span in spans]
-        covered = [np.isin(self.terms, _terms(each), assume_unique=True) for each in pieces]
-        lengths = [num_words(each) for each in pieces]
         best, best_gain = (0, 0), -1.0
-        for first in range(len(spans)):
-            total, seen = 0.0, np.zeros(len(self.terms), dtype=bool)
-            for last in range(first, len(spans)):
-                total += lengths[last]
+        for first in range(len(read.spans)):
+            total, weight, seen = 0.0, 0.0, set[int]()
+            for last in range(first, len(read.spans)):
+                total += read.words[last]
                 if total > max_words and last > first:
                     break
-                seen |= covered[last]
-                gain = float(self._weights[seen].sum()) + 1e-3 * total / max_words
+                weight += sum(self._weight_of[term] for term in sorted(read.asked[last] - seen))
+                seen |= read.asked[last]
+                gain = weight + 1e-3 * total / max_words
                 if gain > best_gain:
                     best, best_gain = (first, last), gain
         return best
@@ -176,27 +197,22 @@ def draft(
     return Quoter(question, frequencies, settings).draft(hits)
 
 
-def _quotes(passage: Passage, spans: Sequence[Span]) -> Quotes:
-    pieces = [passage.text[span.start : span.end] for span in spans]
-    words = sum(map(num_words, pieces))
+def _quotes(passage: Passage, read: _Sentences, first: int, last: int) -> Quotes:
+    """The run from one sentence to another, behind the header of the table that it begins in."""
+    if not read.spans:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Quotes(passage=passage, spans=(), words=0.0, share=0.0, terms=nothing)
+    run = Span(read.spans[first].start, read.spans[last].end)
+    header = _table_header(passage.text, read.spans, first)
+    quoted = [*([] if header is None else [header]), *range(first, last + 1)]
+    words = sum(read.words[place] for place in quoted)
     return Quotes(
         passage=passage,
-        spans=tuple(spans),
+        spans=(run,) if header is None else (read.spans[header], run),
         words=words,
-        share=words / max(num_words(passage.text), 1.0),
-        terms=_terms("\n".join(pieces)),
+        share=words / max(read.all_words, 1.0),
+        terms=np.unique(np.concatenate([read.terms[place] for place in quoted])),
     )
-
-
-def _quotable(passage: Passage) -> list[Span]:
-    """The passage's sentences, without an article's number at the beginning."""
-    spans = sentences(passage.text)
-    return (_without_label(passage, spans) or spans) if spans else []
-
-
-@lru_cache(maxsize=20_000)
-def _terms(text: str) -> TermIds:
-    return term_ids(text)
 
 
 def num_words(text: str) -> float:
@@ -231,14 +247,14 @@ def _without_label(passage: Passage, spans: list[Span]) -> list[Span]:
     return [Span(start, spans[0].end), *rest] if start < spans[0].end else rest
 
 
-def _table_header(text: str, spans: list[Span], first: int) -> Span | None:
+def _table_header(text: str, spans: Sequence[Span], first: int) -> int | None:
     """The header row of the table that a run begins in, unless the run has it."""
     if not _TABLE_ROW.match(text, spans[first].start):
         return None
     top = first
     while top > 0 and _TABLE_ROW.match(text, spans[top - 1].start):
         top -= 1
-    return spans[top] if top < first else None
+    return top if top < first else None
 
 
 def _cite(passage: Passage, span: Span) -> Citation:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -198,15 +200,22 @@ class PassageIndex:
         if has_han(folded):
             fields.append(("characters", _matching(grams(folded), "grams")))
         found: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
-        for name, query in fields:
-            builder = self._table.search(query).where(reader.condition(), prefilter=True)
-            rows = builder.select([*_COLUMNS, "_score"]).limit(limit).to_arrow().to_pylist()
-            for row in rows:
+        # At once: Lance waits more than it works, and two in turn took a third longer.
+        (first, query), *others = fields
+        waiting = [(name, _waiters().submit(self._match, q, reader, limit)) for name, q in others]
+        tables = [(first, self._match(query, reader, limit))]
+        tables += [(name, each.result()) for name, each in waiting]
+        for name, table in tables:
+            for row in table.to_pylist():
                 found.setdefault(row["id"], (row, {}))[1][name] = row["_score"]
         if self._embedder:
             for row in self._nearest(folded, reader, limit):
                 found.setdefault(row["id"], (row, {}))[1]["similarity"] = 1 - row["_distance"]
         return [_hit(row, features) for row, features in found.values()]
+
+    def _match(self, query: MatchQuery, reader: Reader, limit: int) -> pa.Table:
+        builder = self._table.search(query).where(reader.condition(), prefilter=True)
+        return builder.select([*_COLUMNS, "_score"]).limit(limit).to_arrow()
 
     def _nearest(self, folded: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
         """By meaning; the question is embedded as the passages were, folded."""
@@ -256,6 +265,11 @@ def every_text(folder: Path) -> Iterator[str]:
         for batch in table.search().select(["title", "path", "headings", "text"]).to_batches(BATCH):
             for row in batch.to_pylist():
                 yield from (row["title"], row["path"], *row["headings"], row["text"])
+
+
+@cache
+def _waiters() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="search")
 
 
 def _matching(text: str, column: str) -> MatchQuery:

@@ -18,11 +18,10 @@ from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.question_field import Neighbours, QuestionField
 from flywheel.search.rank import name_terms
 from flywheel.search.trees import Trees
-from flywheel.search.vectors import projected
+from flywheel.search.vectors import Projector, aligned
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from scipy.sparse import csr_matrix
 
     from flywheel.search.terms import TermIds
 
@@ -165,18 +164,18 @@ def _compared(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -
     question's squared similarity. regressed: the same with each weighted by its share, as a
     cosine and as it is; and the shares of the questions that led to the passage itself.
     """
-    vectors = field.index.vectors.of_passages([each.passage.id for each in of])
+    vectors = Projector(field.index.vectors.of_passages([each.passage.id for each in of]))
     idf = field.index.frequencies.idf(near.terms)
     asked = idf / (float(idf.sum()) or 1.0)
     predicted = field.led_to(near, near.similarities[:NUM_PREDICTING] ** 2)
     regressed = field.led_to(near, near.shares)
-    strength = projected(vectors, *regressed)
+    strength = vectors.products(*regressed)
     share = _shares(field, near)
     return np.stack(
         [
-            projected(vectors, *predicted) / _norm(predicted[1]),
-            projected(vectors, near.terms, near.weights),
-            projected(_held(vectors), near.terms, asked),
+            vectors.products(*predicted) / _norm(predicted[1]),
+            vectors.products(near.terms, near.weights),
+            vectors.held(near.terms, asked),
             _named([name_terms(each.passage) for each in of], near.terms, asked),
             strength / _norm(regressed[1]),
             strength,
@@ -190,19 +189,11 @@ def _norm(weights: Floats) -> float:
     return max(float(np.linalg.norm(weights)), 1e-9)
 
 
-def _held(vectors: csr_matrix) -> csr_matrix:
-    held = vectors.copy()
-    held.data[:] = 1.0
-    return held
-
-
 def _named(names: list[TermIds], terms: TermIds, asked: Floats) -> Floats:
     """The share of the question's weight that each candidate's title and headings hold."""
-    if not len(terms) or not names:
+    if not names:
         return np.zeros(len(names))
-    every = np.concatenate(names)
-    places = np.minimum(np.searchsorted(terms, every), len(terms) - 1)
-    held = np.where(terms[places] == every, asked[places], 0.0)
+    held = aligned(terms, asked, np.concatenate(names))
     owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
     return np.bincount(owners, held, len(names)).astype(np.float64)
 

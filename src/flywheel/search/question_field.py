@@ -16,7 +16,7 @@ from flywheel.records import Example, Passage
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.terms import term_ids
-from flywheel.search.vectors import projected, stacked, summed
+from flywheel.search.vectors import TermMatrix, stacked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -59,7 +59,7 @@ class QuestionField:
         self._asked_before = Frequencies.empty()
         for terms in asked:
             self._asked_before.add(terms)
-        self._matrix = stacked(asked, self._weights)
+        self._asked = TermMatrix(stacked(asked, self._weights))
         self._groups = np.array([each.group for each in questions], dtype=object)
         self._trust = np.array([each.weight for each in questions], dtype=np.float64)
         named = {id for each in questions for id in (*each.passages, *each.rejected)}
@@ -82,31 +82,32 @@ class QuestionField:
         weights = self._weights(terms)
         weights = weights / max(float(np.linalg.norm(weights)), 1e-9)
         # Who counts less must be the closer to lead as far.
-        similarities = projected(self._matrix, terms, weights) * self._trust
+        similarities = self._asked.products(terms, weights) * self._trust
         similarities[~self._readable_by(reader)] = 0.0
         if without_group:
             similarities[self._groups == without_group] = 0.0
         closest = np.argsort(-similarities, kind="stable")[:NUM_NEIGHBOURS]
         closest = closest[similarities[closest] > 1e-9]
-        near = self._matrix[closest]
-        kernel = (near @ near.T).toarray() + np.diag(RIDGE / self._trust[closest])
+        kernel = self._asked.kernel(closest) + np.diag(RIDGE / self._trust[closest])
         return Neighbours(
             question=question,
             terms=terms,
             weights=weights,
             places=closest,
             similarities=similarities[closest],
-            shares=np.linalg.solve(kernel, similarities[closest] / self._trust[closest]),
+            shares=np.linalg.solve(kernel, similarities[closest] / self._trust[closest]).astype(
+                np.float64
+            ),
             group=without_group,
         )
 
     def led_to(self, near: Neighbours, weights: Floats) -> tuple[TermIds, Floats]:
-        """What the right passage should look like: terms, and the weight of each.
+        """What the right passage should look like: terms, and the weight of each, often 0.
 
         Args:
             weights: of the first of the neighbours, as many as there are.
         """
-        return summed(self._led_to[near.places[: len(weights)]], weights)
+        return self._led_to.terms, self._led_to.summed(near.places[: len(weights)], weights)
 
     def popularity(self, near: Neighbours) -> dict[str, float]:
         """How many questions led to each passage, by what their users' words weigh; without those

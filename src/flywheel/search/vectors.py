@@ -1,7 +1,11 @@
-"""Each passage's terms, beside the index: what learned features compare passages by."""
+"""Each passage's terms, beside the index: what learned features compare passages by.
+
+A vector's terms are hashed into NUM_BUCKETS, and it is sparse.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from flywheel.search.terms import TermIds
+
+    Floats = npt.NDArray[np.float64]
 
 
 class VectorWriter:
@@ -68,7 +74,7 @@ class TermVectors:
         """One row for each passage; of zeros where the index does not hold it."""
         return stacked([self._terms_of(each) for each in ids], self._frequencies.idf)
 
-    def means(self, groups: Sequence[Sequence[str]]) -> csr_matrix:
+    def means(self, groups: Sequence[Sequence[str]]) -> TermMatrix:
         """One row for each group of passages: the mean of their vectors, of zeros for none."""
         from scipy.sparse import csr_matrix
 
@@ -78,7 +84,7 @@ class TermVectors:
         shares = [1 / len(ids) for ids in groups for _ in ids]
         offsets = np.cumsum([0, *(len(ids) for ids in groups)])
         mixing = csr_matrix((shares, columns, offsets), shape=(len(groups), len(every)))
-        return (mixing @ self.of_passages(every)).tocsr()
+        return TermMatrix((mixing @ self.of_passages(every)).tocsr())
 
     def _terms_of(self, passage: str) -> TermIds:
         row = self._rows.get(passage)
@@ -105,28 +111,87 @@ def stacked(
     return csr_matrix((weights, columns, offsets), shape=(len(terms), NUM_BUCKETS))
 
 
-def projected(
-    matrix: csr_matrix, terms: TermIds, weights: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Each row's inner product with a sparse vector, float64 [rows].
+class TermMatrix:
+    """Rows of weights over the terms that any of them has: V columns, not two million.
 
-    A dense one of two million zeros costs ten times as much as the rest of a question.
+    A vector over the terms of one question, or over these, is short enough to be dense.
+    """
+
+    def __init__(self, matrix: csr_matrix) -> None:
+        """From a matrix of NUM_BUCKETS columns."""
+        from scipy.sparse import csr_matrix
+
+        self.terms: TermIds
+        self.terms, columns = np.unique(matrix.indices.astype(np.int64), return_inverse=True)
+        shape = (matrix.shape[0], len(self.terms))
+        self._matrix = csr_matrix((matrix.data, columns, matrix.indptr), shape=shape)
+
+    def products(self, terms: TermIds, weights: Floats) -> Floats:
+        """Each row's inner product with a sparse vector of sorted terms, float64 [rows]."""
+        products: Floats = self._matrix @ aligned(terms, weights, self.terms)
+        return products
+
+    def summed(self, places: npt.NDArray[np.int64], weights: Floats) -> Floats:
+        """The weighted sum of these rows: the weight of each of `terms`, float64 [V]."""
+        total: Floats = self._matrix[places].T @ weights
+        return total
+
+    def kernel(self, places: npt.NDArray[np.int64]) -> Floats:
+        """The inner products among these rows, float64 [places, places]."""
+        rows = self._matrix[places]
+        products: Floats = (rows @ rows.T).toarray()
+        return products
+
+
+def aligned(terms: TermIds, weights: Floats, wanted: TermIds) -> Floats:
+    """The weight that each of the wanted terms has among others, 0 where it is none of them.
 
     Args:
-        terms: sorted; weights: of each term.
+        terms: distinct and sorted; weights: of each of them.
     """
     if not len(terms):
-        return np.zeros(matrix.shape[0])
-    places = np.minimum(np.searchsorted(terms, matrix.indices), len(terms) - 1)
-    products = np.where(terms[places] == matrix.indices, weights[places] * matrix.data, 0.0)
-    owners = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.bincount(owners, products, matrix.shape[0]).astype(np.float64)
+        return np.zeros(len(wanted))
+    places = np.minimum(np.searchsorted(terms, wanted), len(terms) - 1)
+    found: Floats = np.where(terms[places] == wanted, weights[places], 0.0)
+    return found
 
 
-def summed(
-    matrix: csr_matrix, weights: npt.NDArray[np.float64]
-) -> tuple[TermIds, npt.NDArray[np.float64]]:
-    """The rows' weighted sum: its terms, sorted, and the weight of each."""
-    products = matrix.data * np.repeat(weights, np.diff(matrix.indptr))
-    terms, places = np.unique(matrix.indices.astype(np.int64), return_inverse=True)
-    return terms, np.bincount(places, products, len(terms)).astype(np.float64)
+class Projector:
+    """Inner products of many passages with a few vectors, by one table of all buckets.
+
+    Looking 15,000 terms up in a sorted list of thousands takes ten times as long as in a table of
+    two million, and making that table as long again: so each thread keeps its own.
+    """
+
+    _of_thread = threading.local()
+
+    def __init__(self, matrix: csr_matrix) -> None:
+        """For a matrix of NUM_BUCKETS columns."""
+        self._matrix = matrix
+        self._owners = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+    def products(self, terms: TermIds, weights: Floats) -> Floats:
+        """Each row's inner product with a sparse vector, float64 [rows]."""
+        return self._sums(self._weights(terms, weights) * self._matrix.data)
+
+    def held(self, terms: TermIds, weights: Floats) -> Floats:
+        """The weight of the terms that each row has at all, float64 [rows]."""
+        return self._sums(self._weights(terms, weights))
+
+    def _weights(self, terms: TermIds, weights: Floats) -> Floats:
+        table = self._table()
+        table[terms] = weights
+        found: Floats = table[self._matrix.indices]
+        table[terms] = 0.0
+        return found
+
+    def _sums(self, values: Floats) -> Floats:
+        return np.bincount(self._owners, values, self._matrix.shape[0]).astype(np.float64)
+
+    def _table(self) -> Floats:
+        from flywheel.search.terms import NUM_BUCKETS
+
+        if not hasattr(self._of_thread, "table"):
+            self._of_thread.table = np.zeros(NUM_BUCKETS)
+        table: Floats = self._of_thread.table
+        return table
