@@ -20,6 +20,8 @@ SETTINGS: dict[str, Any] = {
     "early_stopping": False,
 }
 """Shallow and slow: a thousand questions are few. 15 leaves or twice the trees gain nothing."""
+NUM_BINS = 255
+"""The most that the library tells apart, of each feature."""
 
 
 def chances(features: Floats, labels: npt.NDArray[np.bool_], weights: Floats, seed: int) -> Trees:
@@ -33,7 +35,7 @@ def chances(features: Floats, labels: npt.NDArray[np.bool_], weights: Floats, se
     model = HistGradientBoostingClassifier(
         max_iter=100, min_samples_leaf=60, random_state=seed, **SETTINGS
     )
-    return _checked(model.fit(features, labels, weights), features)
+    return _checked(model.fit(binned(features), labels, weights), features)
 
 
 def values(features: Floats, targets: Floats, weights: Floats, seed: int) -> Trees:
@@ -43,7 +45,26 @@ def values(features: Floats, targets: Floats, weights: Floats, seed: int) -> Tre
     model = HistGradientBoostingRegressor(
         max_iter=120, min_samples_leaf=80, random_state=seed, **SETTINGS
     )
-    return _checked(model.fit(features, targets, weights), features)
+    return _checked(model.fit(binned(features), targets, weights), features)
+
+
+def binned(features: Floats) -> Floats:
+    """Each feature's values as the nearest of at most NUM_BINS of them, at its quantiles.
+
+    The library would do this itself, but where rows have weights it takes each percentile from a
+    sort of its own: ten times as long as the trees. It cuts halfway between two values, so that a
+    value falls on the side of its nearest one, when served as when fitted.
+    """
+    return np.stack([_nearest(each) for each in features.T], axis=1)
+
+
+def _nearest(values: Floats) -> Floats:
+    kept = np.unique(values)
+    if len(kept) > NUM_BINS:
+        shares = np.linspace(0.0, 1.0, NUM_BINS)
+        kept = np.unique(np.quantile(values, shares, method="nearest"))
+    nearest: Floats = kept[np.searchsorted((kept[1:] + kept[:-1]) / 2, values)]
+    return nearest
 
 
 def _checked(model: Any, features: Floats) -> Trees:

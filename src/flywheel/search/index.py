@@ -6,14 +6,15 @@ for ever. What must act at once (deleted documents, changed access) is a filter 
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from flywheel.records import PUBLIC, Hit, Passage
 from flywheel.search.frequencies import Frequencies
@@ -23,7 +24,10 @@ from flywheel.search.vectors import TermVectors, VectorWriter
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
+    from lancedb import AsyncTable
     from lancedb.query import MatchQuery
+
+T = TypeVar("T")
 
 # Lance's own log speaks of folders that it creates; a user has no use for it.
 os.environ.setdefault("LANCE_LOG", "error")
@@ -185,6 +189,7 @@ class PassageIndex:
         import lancedb
 
         self._table = lancedb.connect(folder).open_table(TABLE)
+        self._asked = _await(_opened(folder))
         self._embedder = embedder if embedder and "vector" in self._table.schema.names else None
         self.frequencies = Frequencies.load(folder)
         self.vectors = TermVectors(folder, self.frequencies)
@@ -199,13 +204,10 @@ class PassageIndex:
         fields = [("words", _matching(folded, "body"))]
         if has_han(folded):
             fields.append(("characters", _matching(grams(folded), "grams")))
+        condition = reader.condition()
+        tables = _await(self._matches([query for _, query in fields], condition, limit))
         found: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
-        # At once: Lance waits more than it works, and two in turn took a third longer.
-        (first, query), *others = fields
-        waiting = [(name, _waiters().submit(self._match, q, reader, limit)) for name, q in others]
-        tables = [(first, self._match(query, reader, limit))]
-        tables += [(name, each.result()) for name, each in waiting]
-        for name, table in tables:
+        for (name, _), table in zip(fields, tables, strict=True):
             for row in table.to_pylist():
                 found.setdefault(row["id"], (row, {}))[1][name] = row["_score"]
         if self._embedder:
@@ -213,9 +215,13 @@ class PassageIndex:
                 found.setdefault(row["id"], (row, {}))[1]["similarity"] = 1 - row["_distance"]
         return [_hit(row, features) for row, features in found.values()]
 
-    def _match(self, query: MatchQuery, reader: Reader, limit: int) -> pa.Table:
-        builder = self._table.search(query).where(reader.condition(), prefilter=True)
-        return builder.select([*_COLUMNS, "_score"]).limit(limit).to_arrow()
+    async def _matches(
+        self, queries: Sequence[MatchQuery], condition: str, limit: int
+    ) -> list[pa.Table]:
+        """At once: Lance waits more than it works."""
+        query = self._asked.query().where(condition).select([*_COLUMNS, "_score"]).limit(limit)
+        asked = [query.nearest_to_text(each).to_arrow() for each in queries]
+        return await asyncio.gather(*asked)
 
     def _nearest(self, folded: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
         """By meaning; the question is embedded as the passages were, folded."""
@@ -267,9 +273,22 @@ def every_text(folder: Path) -> Iterator[str]:
                 yield from (row["title"], row["path"], *row["headings"], row["text"])
 
 
+async def _opened(folder: Path) -> AsyncTable:
+    import lancedb
+
+    return await (await lancedb.connect_async(folder)).open_table(TABLE)
+
+
+def _await(awaited: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, run beside the callers' own threads."""
+    return asyncio.run_coroutine_threadsafe(awaited, _loop()).result()
+
+
 @cache
-def _waiters() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="search")
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="search", daemon=True).start()
+    return loop
 
 
 def _matching(text: str, column: str) -> MatchQuery:
