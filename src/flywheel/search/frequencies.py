@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,6 +54,12 @@ class Frequencies:
     @classmethod
     def load(cls, folder: Path) -> Frequencies:
         """Maps the counts that `save` wrote; nothing is read until it is asked for."""
-        counts = np.load(folder / "frequencies.npy", mmap_mode="r", allow_pickle=False)
+        counts = mapped(folder / "frequencies.npy")
         about = json.loads((folder / "frequencies.json").read_text())
         return cls(counts, int(about["num_passages"]))
+
+
+def mapped(file: Path) -> npt.NDArray[Any]:
+    """A saved array, read as far as it is asked for."""
+    # As a plain array: a memmap makes each of its slices one, too, which costs more than the slice.
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))

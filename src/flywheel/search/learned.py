@@ -6,6 +6,7 @@ A question never sees its own feedback while the trees are fitted.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,32 +111,34 @@ def _searched_and_linked(
     best_words = _best(hits, "words")
     best_characters = _best(hits, "characters")
     best_score = max((hit.score for hit in hits), default=0.0) or 1.0
-    strength = best_words / np.sqrt(max(len(near.terms), 1))
+    strength = best_words / math.sqrt(max(len(near.terms), 1))
     closest = float(near.similarities[0]) if len(near.places) else 0.0
-    rows = np.zeros((len(of), 17))
-    for row, each in zip(rows, of, strict=True):
+    rows: list[tuple[float, ...]] = []
+    for each in of:
         passage, hit = each.passage, each.hit
         linked = sorted(links.get(passage.id, [0.0]), reverse=True)
-        row[:] = (
-            hit.features.get("words", 0.0) / best_words if hit else 0.0,
-            hit.features.get("characters", 0.0) / best_characters if hit else 0.0,
-            hit.score / best_score if hit else 0.0,
-            np.log1p(places.get(passage.id, UNPLACED)),
-            linked[0],
-            sum(linked[:3]),
-            sum(each * each for each in linked),
-            len(linked) if passage.id in links else 0,
-            around.document(passage),
-            around.section(passage),
-            around.neighbour(passage),
-            np.log1p(popularity.get(passage.id, 0.0)),
-            np.log1p(len(passage.text)),
-            strength,
-            closest,
-            np.log1p(len(near.terms)),
-            rejected.get(passage.id, 0.0),
+        rows.append(
+            (
+                hit.features.get("words", 0.0) / best_words if hit else 0.0,
+                hit.features.get("characters", 0.0) / best_characters if hit else 0.0,
+                hit.score / best_score if hit else 0.0,
+                math.log1p(places.get(passage.id, UNPLACED)),
+                linked[0],
+                sum(linked[:3]),
+                sum(each * each for each in linked),
+                len(linked) if passage.id in links else 0,
+                around.document(passage),
+                around.section(passage),
+                around.neighbour(passage),
+                math.log1p(popularity.get(passage.id, 0.0)),
+                math.log1p(len(passage.text)),
+                strength,
+                closest,
+                math.log1p(len(near.terms)),
+                rejected.get(passage.id, 0.0),
+            )
         )
-    return rows
+    return np.array(rows, dtype=np.float64).reshape(len(of), 17)
 
 
 def _links(field: QuestionField, near: Neighbours) -> dict[str, list[float]]:

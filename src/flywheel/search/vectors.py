@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flywheel.search.frequencies import Frequencies
+from flywheel.search.frequencies import Frequencies, mapped
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -57,8 +57,7 @@ class TermVectors:
 
     @cached_property
     def _terms(self) -> npt.NDArray[np.int32]:
-        terms: npt.NDArray[np.int32] = np.load(self._folder / "terms.npy", mmap_mode="r")
-        return terms
+        return mapped(self._folder / "terms.npy")
 
     @cached_property
     def _offsets(self) -> npt.NDArray[np.int64]:
