@@ -23,11 +23,12 @@ from flywheel.answer.choice import (
     drafts,
     features,
 )
-from flywheel.answer.quote import Draft, Quoter, Quotes, QuoteSettings, num_words
+from flywheel.answer.quote import Quoter, Quotes, QuoteSettings, num_words
 from flywheel.build.boosting import values
 from flywheel.build.ranker import NUM_PARTS, Rehearsed, part_of
 from flywheel.records import Example
 from flywheel.search.terms import has_han, term_ids
+from flywheel.search.vocabulary import is_courtesy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 FEWEST = 100
 """Fewer answers than this say less than the defaults know."""
 FEWEST_OPENINGS = 20
@@ -53,15 +54,6 @@ least of these with which no less of it is quoted than without learning."""
 
 Worth = Callable[[Example, str], tuple[float, float]]
 """How like a draft is to the answer that the user wrote, and how much of the evidence it quotes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fitted:
-    """A choice, and what it would have quoted for the questions it learned from."""
-
-    choice: LearnedChoice
-    rehearsed: dict[str, Draft]
-    """By the example's id: chosen by trees that were fitted without its part."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +75,7 @@ def fit(
     frequencies: Frequencies,
     settings: QuoteSettings,
     worth: Worth,
-) -> Fitted | None:
+) -> LearnedChoice | None:
     """The choice learned from these examples' answers; None where they are too few.
 
     Args:
@@ -113,13 +105,7 @@ def fit(
         chosen = _rehearse(lessons, quoted_worth)
         if sum(each.quoted[at] for each, at in zip(lessons, chosen, strict=True)) >= enough:
             break
-    return Fitted(
-        choice=LearnedChoice(told, _boost(lessons, quoted_worth), frequencies, settings),
-        rehearsed={
-            each.example.id: composed(each.of[at], told.opening(each.example.question))
-            for each, at in zip(lessons, chosen, strict=True)
-        },
-    )
+    return LearnedChoice(told, _boost(lessons, quoted_worth), frequencies, settings)
 
 
 def _lesson(
@@ -176,10 +162,10 @@ def tell(examples: Sequence[Example]) -> Told:
 def opening_of(examples: Sequence[Example]) -> str:
     """The words up to the first mark with which most of the answers begin; empty for none.
 
-    A word or two, such as a greeting, and never a number: it tells nothing of the answer itself.
+    A greeting or the like: it tells nothing of the answer itself, as "Yes," would.
     """
-    begun = [(_OPENING.match(each.answer), each) for each in examples]
-    counts = Counter(match.group() for match, _ in begun if match)
+    begun = (_OPENING.match(each.answer) for each in examples)
+    counts = Counter(match.group() for match in begun if match and is_courtesy(match.group()))
     if not counts or len(examples) < FEWEST_OPENINGS:
         return ""
     opening, number = counts.most_common(1)[0]

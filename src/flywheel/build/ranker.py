@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 FEWEST = 50
 """Fewer questions than this teach less than the search's own order knows."""
 NUM_PARTS = 2

@@ -21,7 +21,7 @@ from importlib.resources import files
 from itertools import chain
 from typing import NamedTuple
 
-from flywheel.search.terms import HAN_RUN, stem
+from flywheel.search.terms import HAN_RUN, LATIN_WORD, fold, stem
 
 
 class English(NamedTuple):
@@ -101,6 +101,16 @@ def courtesies(place: str) -> Courtesies:
     han = "|".join(sorted((each for each in every if HAN_RUN.match(each)), key=len, reverse=True))
     words = frozenset(tuple(each.split()) for each in every if not HAN_RUN.match(each))
     return Courtesies(words, re.compile(f"^(?:{han})+"), re.compile(f"(?:{han})+$"))
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether a text is nothing but what may stand before a question."""
+    known, folded = courtesies("before"), fold(text)
+    words = tuple(LATIN_WORD.findall(folded))
+    han = "".join(HAN_RUN.findall(folded))
+    return (words in known.phrases and not han) or (
+        not words and bool(known.leading.fullmatch(han))
+    )
 
 
 def _rows(name: str) -> Iterator[tuple[tuple[str, ...], str]]:

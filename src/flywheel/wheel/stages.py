@@ -176,10 +176,10 @@ def _save_quoting(
         quoted = [coverage(piece, text) for piece in pieces]
         return rouge_l(text, example.answer), sum(quoted) / max(len(quoted), 1)
 
-    chosen = quoting_fitting.fit(fitted.rehearsed, ids, index.frequencies, settings, worth)
-    if chosen:
+    choice = quoting_fitting.fit(fitted.rehearsed, ids, index.frequencies, settings, worth)
+    if choice:
         (folder / CHOICE).mkdir()
-        chosen.choice.save(folder / CHOICE)
+        choice.save(folder / CHOICE)
 
 
 def thresholds(
