@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from flywheel.answer.choice import LearnedChoice, drafts
-from flywheel.answer.quote import Quoter, QuoteSettings, num_words
+from flywheel.answer.quote import Quoter, num_words
+from flywheel.answer.settings import QuoteSettings
 from flywheel.build import quoting
 from flywheel.build.quoting import FEWEST, opening_of, tell
 from flywheel.build.ranker import Rehearsed

@@ -11,12 +11,12 @@ from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import Answer, ExamQuestion, Passage
 from flywheel.wheel.gate import (
     Decision,
-    GateSettings,
     Saving,
     as_good_and_cheaper,
     decide,
     takes_over,
 )
+from flywheel.wheel.settings import GateSettings
 
 EVIDENCE = "The child lock sits on the edge of each rear door."
 SETTINGS = GateSettings()

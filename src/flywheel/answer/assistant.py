@@ -9,13 +9,13 @@ from flywheel.answer.choice import LearnedChoice
 from flywheel.answer.decide import (
     BUILT_IN,
     Calibration,
-    DecideSettings,
     Decision,
     decide,
     features,
     readings,
 )
-from flywheel.answer.quote import Draft, QuoteSettings, draft
+from flywheel.answer.quote import Draft, draft
+from flywheel.answer.settings import DecideSettings, QuoteSettings
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker

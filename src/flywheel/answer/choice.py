@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flywheel.answer.quote import Draft, Quoter, Quotes, QuoteSettings, compose
+from flywheel.answer.quote import Draft, Quoter, Quotes, compose
+from flywheel.answer.settings import QuoteSettings
 from flywheel.records import Hit
 from flywheel.search.terms import has_han
 from flywheel.search.trees import Trees

@@ -23,7 +23,8 @@ from flywheel.answer.choice import (
     drafts,
     features,
 )
-from flywheel.answer.quote import Quoter, Quotes, QuoteSettings, num_words
+from flywheel.answer.quote import Quoter, Quotes, num_words
+from flywheel.answer.settings import QuoteSettings
 from flywheel.build.boosting import values
 from flywheel.build.ranker import NUM_PARTS, Rehearsed, part_of
 from flywheel.records import Example

@@ -22,7 +22,7 @@ from flywheel.search.index import PassageIndex, Reader
 from flywheel.store import state
 from flywheel.store.versions import Version
 from flywheel.wheel import gate, growth, stages
-from flywheel.wheel.settings import ExamSettings
+from flywheel.wheel.settings import ExamSettings, GateSettings
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -199,12 +199,12 @@ def was_latest(workspace: Workspace, exam: Sequence[ExamQuestion]) -> bool:
         return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate))
 
 
-def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: gate.GateSettings) -> None:
+def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings) -> None:
     """Keeps what the newest version was decided on by."""
     state.put(conn, _LATEST, _digest(exam, rules))
 
 
-def _digest(exam: Sequence[ExamQuestion], rules: gate.GateSettings) -> str:
+def _digest(exam: Sequence[ExamQuestion], rules: GateSettings) -> str:
     content = [rules.model_dump(mode="json"), *map(to_json, exam)]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 

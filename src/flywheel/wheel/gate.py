@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from pydantic import Field, field_validator
-
 from flywheel.evaluate.compare import Comparison, compare
 from flywheel.evaluate.exam import Sitting
-from flywheel.evaluate.metrics import PER_QUESTION
-from flywheel.records import StageSettings
+from flywheel.wheel.settings import GateSettings
 
 SEED = 1
 
@@ -29,26 +26,6 @@ Rule: TypeAlias = Literal[
     "first", "unexamined", "newer documents", "gain", "cheaper", "guard", "no gain", "unmeasured"
 ]
 """What decided: the first five promote, the last three keep; `newer documents` may do either."""
-
-
-class GateSettings(StageSettings):
-    """What decides whether a new version serves."""
-
-    primary: str = "evidence_mrr"
-    """The metric that a challenger must gain on."""
-    guards: tuple[str, ...] = ("evidence_recall_at_10", "evidence_quoted", "answer_rouge_l")
-    """Metrics that must not fall. The second and the third watch each other: shorter answers
-    raise the likeness to short gold answers and drop evidence, longer ones the reverse."""
-    margin: float = Field(default=0.05, gt=0, le=0.5)
-    """How much a guarded metric may seem to lose at worst."""
-
-    @field_validator("primary", "guards")
-    @classmethod
-    def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for name in [names] if isinstance(names, str) else names:
-            if name not in PER_QUESTION:
-                raise ValueError(f"{name} is no metric; there are {', '.join(PER_QUESTION)}")
-        return names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

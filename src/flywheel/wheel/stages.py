@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.answer.assistant import Assistant
 from flywheel.answer.decide import Calibration
-from flywheel.answer.quote import QuoteSettings
+from flywheel.answer.settings import QuoteSettings
 from flywheel.build import questions
 from flywheel.build import quoting as quoting_fitting
 from flywheel.build import ranker as ranker_fitting
