@@ -169,7 +169,7 @@ def test_what_was_found_wrong_is_told_of_the_closest_question(index: PassageInde
     near = field.around(question(3, 2), EVERYONE)
     hits = [Hit(passage=passage(1), score=1.0)]
     of = candidates(field, near, hits, EVERYONE)
-    rows = features(field, near, hits, of)
+    rows = features(field, near, of)
     told = dict(
         zip(
             [each.passage.id for each in of],

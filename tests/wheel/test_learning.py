@@ -147,7 +147,7 @@ def test_question_of_an_asker_leads_to_its_passage_less_far(learned: Workspace) 
         field = QuestionField(examples, index)
         near = field.around(asked, Reader())
         of = candidates(field, near, [], Reader())
-        rows = features(field, near, [], of)
+        rows = features(field, near, of)
         place = FEATURES.index("closest_question")
         return {each.passage.id: row[place] for each, row in zip(of, rows, strict=True)}
 

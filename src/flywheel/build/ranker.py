@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 FEWEST = 50
 """Fewer questions than this teach less than the search's own order knows."""
 NUM_PARTS = 2
@@ -113,7 +113,7 @@ def _lesson(field: QuestionField, example: Example, hits: list[Hit], everyone: R
     near = field.around(example.question, everyone, without_group=example.group)
     of = candidates(field, near, hits, everyone)
     right = np.array([each.passage.id in example.passages for each in of], dtype=bool)
-    rows = features(field, near, hits, of)
+    rows = features(field, near, of)
     return _Lesson(example=example, near=near, of=of, rows=rows, right=right)
 
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-NUM_SIMILAR = 60
-"""Neighbours whose passages become candidates."""
+NUM_FOUND = 70
+"""Of what the search found, the best so many become candidates; more cost time and gain nothing."""
+NUM_SIMILAR = 30
+"""Neighbours whose passages become candidates, too; as many more rank a little worse."""
 NUM_PREDICTING = 30
 """Neighbours whose passages say, by squared likeness, what the right passage would look like."""
 UNPLACED = 150
@@ -75,6 +77,7 @@ def candidates(
     field: QuestionField, near: Neighbours, hits: Sequence[Hit], reader: Reader
 ) -> list[Candidate]:
     """What may answer: what the search found, and what the closest questions led to."""
+    hits = hits[:NUM_FOUND]
     found = {hit.passage.id for hit in hits}
     linked = dict.fromkeys(
         id for place in near.places[:NUM_SIMILAR].tolist() for id in field.questions[place].passages
@@ -86,23 +89,20 @@ def candidates(
     ]
 
 
-def features(
-    field: QuestionField, near: Neighbours, hits: Sequence[Hit], of: Sequence[Candidate]
-) -> Floats:
+def features(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -> Floats:
     """What is known of each candidate, float64 [C, len(FEATURES)].
 
     Args:
-        hits: what the search found, best first.
+        of: as `candidates` gives them: those that the search found come first, best first.
     """
     rows = np.zeros((len(of), len(FEATURES)))
-    rows[:, :17] = _searched_and_linked(field, near, hits, of)
+    rows[:, :17] = _searched_and_linked(field, near, of)
     rows[:, 17:] = _compared(field, near, of)
     return rows
 
 
-def _searched_and_linked(
-    field: QuestionField, near: Neighbours, hits: Sequence[Hit], of: Sequence[Candidate]
-) -> Floats:
+def _searched_and_linked(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -> Floats:
+    hits = [each.hit for each in of if each.hit]
     links = _links(field, near)
     rejected = _rejected(field, near)
     popularity = field.popularity(near)
@@ -264,7 +264,7 @@ class LearnedRanker:
     def rank(self, near: Neighbours, hits: Sequence[Hit], reader: Reader) -> list[Hit]:
         """The candidates, best first; the score is the estimated chance of being right."""
         of = candidates(self.field, near, hits, reader)
-        return ordered(of, self._trees.score(features(self.field, near, hits, of)))
+        return ordered(of, self._trees.score(features(self.field, near, of)))
 
     @property
     def questions(self) -> tuple[Example, ...]:
