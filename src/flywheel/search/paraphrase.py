@@ -8,9 +8,10 @@ against it. The same both ways round.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from flywheel.search.vocabulary import alike
 from flywheel.search.wording import Wording
 
 _KINDS_ALIKE = (
@@ -66,11 +67,11 @@ def similarity(one: Wording, other: Wording) -> float:
 
 def objection(one: Wording, other: Wording) -> str:
     """Why two wordings cannot be taken to ask the same, or empty."""
-    apart = _Apart.of(one, other)
     for reason, objects in _GUARDS:
-        if objects(one, other, apart):
+        if objects(one, other):
             return reason
-    return ""
+    apart = _Apart.of(one, other)
+    return next((reason for reason, objects in _GUARDS_APART if objects(apart)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,13 @@ class _Apart:
 
     @classmethod
     def of(cls, one: Wording, other: Wording) -> _Apart:
-        alike = _compounds(one, other) | _families(one, other)
-        return cls(one.tokens - other.tokens - alike, other.tokens - one.tokens - alike)
+        same = _compounds(one, other) | _families(one, other)
+        beside = one.tokens & other.tokens | same
+        if _same_kind(one, other):
+            beside |= {one.kind, other.kind}
+        same |= _exchangeable(one, other, beside)
+        sides = (one.tokens - other.tokens - same, other.tokens - one.tokens - same)
+        return cls(*(frozenset(_said(side, beside)) for side in sides))
 
 
 def _weight(tokens: Collection[str]) -> float:
@@ -134,6 +140,24 @@ def _related(this: str, that: str) -> bool:
     return is_root and all(_FAMILY.fullmatch(each[root:]) for each in (this, that))
 
 
+def _exchangeable(one: Wording, other: Wording, beside: frozenset[str]) -> frozenset[str]:
+    """Tokens that can stand for one on the other side, beside what both have."""
+    found: set[str] = set()
+    for this in one.tokens - other.tokens:
+        for that in other.tokens - one.tokens:
+            where = alike().pairs.get(frozenset((this, that)))
+            if where is not None and (not where or where & beside):
+                found |= {this, that}
+    return frozenset(found)
+
+
+def _said(tokens: frozenset[str], beside: frozenset[str]) -> Iterator[str]:
+    """The tokens; what goes without saying beside what both have, as a plain verb would."""
+    unsaid = alike().unsaid
+    for token in tokens:
+        yield f"*{token}" if unsaid.get(token, frozenset()) & beside else token
+
+
 def _misnamed(one: Wording, other: Wording) -> bool:
     """Whether a name is on one side alone, in whatever form."""
     return bool((one.tokens ^ other.tokens) & (one.names | other.names))
@@ -143,15 +167,17 @@ def _is_heavy(token: str) -> bool:
     return token[0] not in "*~"
 
 
-_Guard = Callable[[Wording, Wording, _Apart], bool]
-
-_GUARDS: tuple[tuple[str, _Guard], ...] = (
-    ("number", lambda one, other, apart: one.numbers != other.numbers),
-    ("negation", lambda one, other, apart: one.negations != other.negations),
-    ("kind", lambda one, other, apart: not _same_kind(one, other)),
-    ("name", lambda one, other, apart: _misnamed(one, other)),
-    ("order", lambda one, other, apart: one.bound != other.bound),
-    ("left over", lambda one, other, apart: any(map(_is_heavy, apart.one | apart.other))),
-    ("exchange", lambda one, other, apart: _exchanged(apart)),
-    ("nothing shared", lambda one, other, apart: not any(map(_is_heavy, one.tokens))),
+_GUARDS: tuple[tuple[str, Callable[[Wording, Wording], bool]], ...] = (
+    ("number", lambda one, other: one.numbers != other.numbers),
+    ("negation", lambda one, other: one.negations != other.negations),
+    ("kind", lambda one, other: not _same_kind(one, other)),
+    ("name", _misnamed),
+    ("order", lambda one, other: one.bound != other.bound),
+    ("nothing shared", lambda one, other: not any(map(_is_heavy, one.tokens))),
 )
+
+_GUARDS_APART: tuple[tuple[str, Callable[[_Apart], bool]], ...] = (
+    ("left over", lambda apart: any(map(_is_heavy, apart.one | apart.other))),
+    ("exchange", _exchanged),
+)
+"""These cost more, so they come last."""
