@@ -99,7 +99,14 @@ def _weight(tokens: Collection[str]) -> float:
 def _same_kind(one: Wording, other: Wording) -> bool:
     """Whether both ask for the same thing, as far as their question words tell."""
     modals_agree = _alike(one.modal, other.modal, _MODALS_ALIKE)
-    return modals_agree and _alike(one.kind, other.kind, _KINDS_ALIKE)
+    kinds_agree = _alike(one.kind, other.kind, _KINDS_ALIKE)
+    return modals_agree and (kinds_agree or _kinds_beside(one, other))
+
+
+def _kinds_beside(one: Wording, other: Wording) -> bool:
+    """Whether both kinds ask the same beside a word of both: when, how often an oil is changed."""
+    where = alike().pairs.get(frozenset((one.kind, other.kind)), frozenset())
+    return not where.isdisjoint(one.tokens & other.tokens)
 
 
 def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:

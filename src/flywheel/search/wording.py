@@ -248,8 +248,16 @@ def _apart(pieces: Sequence[_Piece], position: int) -> _Apart | None:
         for second, tokens in halves.items():
             end = start + len(second)
             if tuple(stem(piece.text) for piece in pieces[start:end]) == second:
+                if _spans(pieces, position + 1, start):
+                    continue
                 return _Apart(start, end, tokens)
     return None
+
+
+def _spans(pieces: Sequence[_Piece], first: int, end: int) -> bool:
+    """Whether a wording from before goes on at the end: get a day off."""
+    found = ((at, _phrase(pieces, at)) for at in range(first, end) if pieces[at].kind == "word")
+    return any(phrase and at + phrase.length > end for at, phrase in found)
 
 
 class _Phrase(NamedTuple):
