@@ -127,7 +127,7 @@ def wording(text: str) -> Wording:
         modal, content = implied, [token for token in content if token.text not in _IMPLIED]
     texts = [token.text for token in content]
     if kind == "@when" and "^latest" in texts:
-        modal = ""
+        modal = "@must"
     return Wording(
         key=_key(core) or fold(text).strip(),
         kind=kind,
