@@ -331,7 +331,7 @@ def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
     if not asked or (stream[0] in _MODALS and not is_told):
         return modal, ""
-    free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
+    free = asked in ("@how", "@todo", "@consequence") or modal not in ("@must", "@may")
     return asked, "" if free else modal
 
 
