@@ -43,6 +43,9 @@ _MODALS_ALIKE = (
 _WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
 """Of the classes of search/vocabulary.py; content weighs 1."""
 
+_GIVEN = {"*get", "*give"}
+"""What comes of a need, and so is another question than the need."""
+
 _ROOT_LETTERS = 4
 _FAMILY = re.compile(
     "|".join(("", "e", "y", "ment", "ation", "ition", "tion", "ion", "al", "ance", "ence", "anc",
@@ -114,8 +117,12 @@ def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:
 
 
 def _exchanged(apart: _Apart) -> bool:
-    """Whether a plain verb stands in the place of another: where I get it, where I put it."""
-    return all(any(token[0] == "*" for token in side) for side in (apart.one, apart.other))
+    """Whether a plain verb stands in the place of another: where I get it, where I put it; what I
+    need, what I get."""
+    if all(any(token[0] == "*" for token in side) for side in (apart.one, apart.other)):
+        return True
+    sides = ((apart.one, apart.other), (apart.other, apart.one))
+    return any("~need" in one and not other.isdisjoint(_GIVEN) for one, other in sides)
 
 
 def _compounds(one: Wording, other: Wording) -> frozenset[str]:
