@@ -46,6 +46,12 @@ _WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
 _GIVEN = {"*get", "*give"}
 """What comes of a need, and so is another question than the need."""
 
+_DURATIONS = ("@howlong", "@howsoon")
+_ASKED_FOR = {"~period": _DURATIONS, "~long": _DURATIONS, "~day": _DURATIONS}
+_ASKED_FOR |= dict.fromkeys(("~rule", "~place", "~symbol", "~kind", "~process", "~item"), ())
+"""Nouns that add little, but for behind *what is the*: what the rules are is not how much it is.
+With the other kinds that ask for the same."""
+
 _ROOT_LETTERS = 4
 _FAMILY = re.compile(
     "|".join(("", "e", "y", "ment", "ation", "ition", "tion", "ion", "al", "ance", "ence", "anc",
@@ -74,7 +80,7 @@ def objection(one: Wording, other: Wording) -> str:
         if objects(one, other):
             return reason
     apart = _Apart.of(one, other)
-    return next((reason for reason, objects in _GUARDS_APART if objects(apart)), "")
+    return next((reason for reason, objects in _GUARDS_APART if objects(one, other, apart)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,16 @@ def _exchanged(apart: _Apart) -> bool:
         return True
     sides = ((apart.one, apart.other), (apart.other, apart.one))
     return any("~need" in one and not other.isdisjoint(_GIVEN) for one, other in sides)
+
+
+def _asks_for_other(one: Wording, other: Wording, apart: _Apart) -> bool:
+    """Whether *what is the* has a noun that the other question does not ask for."""
+    sides = ((one.kind, other.kind, apart.one), (other.kind, one.kind, apart.other))
+    return any(
+        kind == "@whatis" != asked and asked not in ("", "@what", *_ASKED_FOR[token])
+        for kind, asked, tokens in sides
+        for token in tokens & _ASKED_FOR.keys()
+    )
 
 
 def _compounds(one: Wording, other: Wording) -> frozenset[str]:
@@ -190,8 +206,9 @@ _GUARDS: tuple[tuple[str, Callable[[Wording, Wording], bool]], ...] = (
     ("nothing shared", lambda one, other: not any(map(_is_heavy, one.tokens))),
 )
 
-_GUARDS_APART: tuple[tuple[str, Callable[[_Apart], bool]], ...] = (
-    ("left over", lambda apart: any(map(_is_heavy, apart.one | apart.other))),
-    ("exchange", _exchanged),
+_GUARDS_APART: tuple[tuple[str, Callable[[Wording, Wording, _Apart], bool]], ...] = (
+    ("left over", lambda one, other, apart: any(map(_is_heavy, apart.one | apart.other))),
+    ("exchange", lambda one, other, apart: _exchanged(apart)),
+    ("asked for", _asks_for_other),
 )
 """These cost more, so they come last."""
