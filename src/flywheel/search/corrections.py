@@ -21,9 +21,9 @@ from flywheel.search.wording import Wording, wording
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-NEAR = 0.3
+NEAR = 0.2
 """Shared weight from which a correction is looked at closely; below it no guard is asked. Words
-written as one here and as two there are not shared yet."""
+written as one here and as two there are not shared yet, nor what is alike beside others."""
 
 NUM_CLOSE = 200
 """How many of them are looked at, the most similar first."""

@@ -9,7 +9,7 @@ the left, and a line without tokens drops its wordings. A token's first characte
     *  a plain verb: may go without saying, but not stand for another
     ~  a word that adds little
 
-and all else is content.
+and all else is content. What says the same only beside certain words is in words/alike.txt.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, combinations
 from typing import NamedTuple
 
 from flywheel.search.terms import HAN_RUN, LATIN_WORD, fold, stem
@@ -27,12 +27,24 @@ from flywheel.search.terms import HAN_RUN, LATIN_WORD, fold, stem
 class English(NamedTuple):
     """The wordings of the English lists."""
 
+    exact: dict[tuple[str, ...], tuple[str, ...]]
+    """The words of a wording → its tokens: a medication is no medic."""
     table: dict[tuple[str, ...], tuple[str, ...]]
-    """The stems of a wording → its tokens."""
+    """The stems of a wording → its tokens; of wordings with the same stems, those of the shortest
+    one."""
     lengths: dict[str, list[int]]
     """By the first stem of a wording, how many words there may be, the most first."""
     halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]]
     """Wordings with other words between (get … off): first stem → other stems → tokens."""
+
+
+class Alike(NamedTuple):
+    """What says the same beside other words, and only there."""
+
+    pairs: dict[frozenset[str], frozenset[str]]
+    """Two tokens → beside which others one can stand for the other; empty where always."""
+    unsaid: dict[str, frozenset[str]]
+    """A token → beside which others it goes without saying."""
 
 
 class Chinese(NamedTuple):
@@ -54,20 +66,31 @@ class Courtesies(NamedTuple):
 @cache
 def english() -> English:
     """The English lists, ready to look up."""
-    table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    exact: dict[tuple[str, ...], tuple[str, ...]] = {}
     halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
     for tokens, each in _rows("english"):
         first, apart, second = each.partition(" … ")
         if apart:
-            halves.setdefault(stem(first), {})[_stems(second)] = tokens
+            halves.setdefault(stem(first), {}).setdefault(_stems(second), tokens)
         else:
-            table.setdefault(_stems(each), tokens)
+            exact.setdefault(tuple(each.split()), tokens)
+    table = _by_stems(exact)
     kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
     for (kind, *nouns), each in _rows("english_kinds"):
         alike = (table.get((stem(noun),), (noun,)) for noun in nouns)
-        kinds.setdefault(_stems(each), (kind, *chain.from_iterable(alike)))
-    table |= kinds
-    return English(table, _lengths(table), halves)
+        kinds.setdefault(tuple(each.split()), (kind, *chain.from_iterable(alike)))
+    exact |= kinds
+    table |= _by_stems(kinds)
+    return English(exact, table, _lengths(table), halves)
+
+
+def _by_stems(
+    exact: dict[tuple[str, ...], tuple[str, ...]],
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for words in sorted(exact, key=lambda words: len(" ".join(words))):
+        table.setdefault(_stems(" ".join(words)), exact[words])
+    return table
 
 
 def _lengths(wordings: Iterable[Sequence[str]]) -> dict[str, list[int]]:
@@ -92,6 +115,25 @@ def chinese() -> Chinese:
     """The Chinese lists, ready to look up."""
     table = {each: tokens for name in ("chinese", "chinese_kinds") for tokens, each in _rows(name)}
     return Chinese(table, _lengths(table))
+
+
+@cache
+def alike() -> Alike:
+    """The list of what says the same beside other words: `tokens: beside | beside`.
+
+    One token at the left goes without saying; of several, each can stand for each.
+    """
+    pairs: dict[frozenset[str], frozenset[str]] = {}
+    unsaid: dict[str, frozenset[str]] = {}
+    for line in _lines("alike"):
+        left, _, right = line.partition(":")
+        tokens, beside = left.split(), frozenset(right.split())
+        if len(tokens) == 1:
+            unsaid[tokens[0]] = unsaid.get(tokens[0], frozenset()) | beside
+        for pair in map(frozenset, combinations(tokens, 2)):
+            known = pairs.get(pair, beside)
+            pairs[pair] = known | beside if known and beside else frozenset()
+    return Alike(pairs, unsaid)
 
 
 @cache
