@@ -16,7 +16,7 @@ from flywheel.build.quoting import FEWEST, opening_of, tell
 from flywheel.build.ranker import Rehearsed
 from flywheel.evaluate.text import coverage, rouge_l
 from flywheel.records import Example, Hit, Passage
-from flywheel.search.index import PassageIndex, Reader, build_index
+from flywheel.search.index import PassageIndex, build_index
 from flywheel.search.question_field import QuestionField
 
 NUM_TOPICS = FEWEST
@@ -71,7 +71,7 @@ def rehearsed(index: PassageIndex, examples: Sequence[Example]) -> list[Rehearse
     return [
         Rehearsed(
             example=each,
-            near=field.around(each.question, Reader(), without_group=each.group),
+            near=field.around(each.question, without_group=each.group),
             hits=(
                 Hit(passage=passage(int(each.id)), score=0.9),
                 Hit(passage=passage((int(each.id) + 1) % NUM_TOPICS), score=0.2),
@@ -81,17 +81,12 @@ def rehearsed(index: PassageIndex, examples: Sequence[Example]) -> list[Rehearse
     ]
 
 
-def neighbours(each: Rehearsed, examples: Sequence[Example]) -> list[str]:
-    return [examples[place].id for place in each.near.places.tolist()]
-
-
 def worth(each: Example, text: str) -> tuple[float, float]:
     return rouge_l(text, each.answer), coverage(each.evidence[0], text)
 
 
 def fit(index: PassageIndex, examples: Sequence[Example]) -> LearnedChoice | None:
-    ids = [each.id for each in examples]
-    return quoting.fit(rehearsed(index, examples), ids, index.frequencies, SETTINGS, worth)
+    return quoting.fit(rehearsed(index, examples), index.frequencies, SETTINGS, worth)
 
 
 def test_answers_become_as_short_as_what_users_write_and_open_alike(index: PassageIndex) -> None:
@@ -99,9 +94,8 @@ def test_answers_become_as_short_as_what_users_write_and_open_alike(index: Passa
     choice = fit(index, examples)
     assert choice
     for each in rehearsed(index, examples)[:10]:
-        ids = neighbours(each, examples)
         unlearned = Quoter(each.example.question, index.frequencies, SETTINGS).draft(each.hits)
-        learned = choice.draft(each.near, ids, each.hits)
+        learned = choice.draft(each.near, each.hits)
         assert num_words(learned.text) < 0.6 * num_words(unlearned.text)
         assert learned.text.startswith("Hello, ")
         assert each.example.evidence[0] in learned.text
@@ -113,12 +107,13 @@ def test_evidence_is_kept_though_users_never_write_it(index: PassageIndex) -> No
     choice = fit(index, examples)
     assert choice
     for each in rehearsed(index, examples)[:10]:
-        ids = neighbours(each, examples)
-        assert each.example.evidence[0] in choice.draft(each.near, ids, each.hits).text
+        assert each.example.evidence[0] in choice.draft(each.near, each.hits).text
 
 
 def test_few_answers_teach_nothing(index: PassageIndex) -> None:
     assert fit(index, [example(number) for number in range(FEWEST - 1)]) is None
+    one_part = [example(number, group="g") for number in range(NUM_TOPICS)]
+    assert fit(index, one_part) is None
     silent = [example(number, answer="") for number in range(NUM_TOPICS)]
     assert fit(index, silent) is None
 
@@ -135,8 +130,7 @@ def test_a_saved_choice_drafts_as_before_and_keeps_no_word_of_an_answer(
     choice.save(tmp_path)
     loaded = LearnedChoice.load(tmp_path, index.frequencies, SETTINGS)
     for each in rehearsed(index, examples)[:10]:
-        ids = neighbours(each, examples)
-        assert loaded.draft(each.near, ids, each.hits) == choice.draft(each.near, ids, each.hits)
+        assert loaded.draft(each.near, each.hits) == choice.draft(each.near, each.hits)
     assert b"PRIVATE" not in b"".join(
         each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()
     )
@@ -146,9 +140,8 @@ def test_nothing_found_is_nothing_drafted(index: PassageIndex) -> None:
     examples = [example(number) for number in range(NUM_TOPICS)]
     choice = fit(index, examples)
     assert choice
-    near = QuestionField(examples, index).around("When is part 3 checked?", Reader())
-    ids = [examples[place].id for place in near.places.tolist()]
-    assert choice.draft(near, ids, []).text == ""
+    near = QuestionField(examples, index).around("When is part 3 checked?")
+    assert choice.draft(near, []).text == ""
 
 
 # How answers open

@@ -97,6 +97,16 @@ def test_the_same_examples_teach_the_same(index: PassageIndex, fitted: Fitted) -
         assert one.hits == other.hits
 
 
+def test_what_was_only_found_wrong_counts_too(index: PassageIndex) -> None:
+    """It leads nowhere, but tells what is wrong for questions like it."""
+    wrong = Example(id="w", question=question(3, 2), rejected=("p1",), group="w")
+    result = fit(index, [*examples(), wrong])
+    assert result
+    assert "w" in {each.id for each in result.ranker.questions}
+    assert "w" not in {each.example.id for each in result.rehearsed}
+    assert fit(index, [replace(each, passages=()) for each in examples()]) is None
+
+
 def test_few_examples_teach_nothing(index: PassageIndex) -> None:
     assert fit(index, examples()[: FEWEST - 1]) is None
 
@@ -154,10 +164,12 @@ def test_questions_can_be_switched_off(fitted: Fitted) -> None:
 
 def test_a_passage_that_may_not_be_read_is_no_candidate(fitted: Fitted) -> None:
     field = fitted.ranker.field
-    near = field.around(question(3, 2), EVERYONE)
+    near = field.around(question(3, 2))
     hidden = Reader(hidden=("d3",))
-    assert "p3" in {each.passage.id for each in candidates(field, near, [], EVERYONE)}
-    assert "p3" not in {each.passage.id for each in candidates(field, near, [], hidden)}
+    assert "p3" in {each.passage.id for each in candidates(field, near, [])}
+    view = field.of(hidden)
+    near = view.around(question(3, 2))
+    assert "p3" not in {each.passage.id for each in candidates(view, near, [])}
     assert "p3" not in best(fitted.ranker, question(3, 2), hidden)
 
 
@@ -166,9 +178,9 @@ def test_what_was_found_wrong_is_told_of_the_closest_question(index: PassageInde
         replace(each, rejected=("p1",)) if each.id == "3-0" else each for each in examples()
     ]
     field = QuestionField(rejecting, index)
-    near = field.around(question(3, 2), EVERYONE)
+    near = field.around(question(3, 2))
     hits = [Hit(passage=passage(1), score=1.0)]
-    of = candidates(field, near, hits, EVERYONE)
+    of = candidates(field, near, hits)
     rows = features(field, near, of)
     told = dict(
         zip(

@@ -41,7 +41,7 @@ def test_no_wording_stands_for_two_things(language: str) -> None:
 
 
 def test_a_wording_is_looked_up_by_its_stems() -> None:
-    table, lengths, _ = english()
+    _, table, lengths, _ = english()
     meeting, conference = ((stem(word), stem("room")) for word in ("meeting", "conference"))
     assert table[meeting] == table[conference]
     assert lengths[stem("conferences")][0] >= 2

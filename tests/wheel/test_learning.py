@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from flywheel.records import Answer, Example, ExamQuestion, Feedback
-from flywheel.search.index import Reader
 from flywheel.search.learned import FEATURES, candidates, features
 from flywheel.search.question_field import QuestionField
 from flywheel.store import versions
@@ -145,8 +144,8 @@ def test_question_of_an_asker_leads_to_its_passage_less_far(learned: Workspace) 
             Example(id="b", question=asked, passages=(second,), group="b", weight=weight),
         ]
         field = QuestionField(examples, index)
-        near = field.around(asked, Reader())
-        of = candidates(field, near, [], Reader())
+        near = field.around(asked)
+        of = candidates(field, near, [])
         rows = features(field, near, of)
         place = FEATURES.index("closest_question")
         return {each.passage.id: row[place] for each, row in zip(of, rows, strict=True)}

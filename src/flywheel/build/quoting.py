@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 FEWEST = 100
 """Fewer answers than this say less than the defaults know."""
 FEWEST_OPENINGS = 20
@@ -72,16 +72,11 @@ class _Lesson:
 
 def fit(
     rehearsed: Sequence[Rehearsed],
-    ids: Sequence[str],
     frequencies: Frequencies,
     settings: QuoteSettings,
     worth: Worth,
 ) -> LearnedChoice | None:
-    """The choice learned from these examples' answers; None where they are too few.
-
-    Args:
-        ids: the examples' ids in the order that `Neighbours.places` counts.
-    """
+    """The choice learned from these examples' answers; None where they are too few."""
     answered = [each for each in rehearsed if each.example.answer and each.hits]
     if len(answered) < FEWEST:
         return None
@@ -93,7 +88,6 @@ def fit(
         if (
             lesson := _lesson(
                 each,
-                ids,
                 Quoter(each.example.question, frequencies, settings),
                 expectation,
                 told,
@@ -101,6 +95,8 @@ def fit(
             )
         )
     ]
+    if len({part_of(each.example, NUM_PARTS) for each in lessons}) < NUM_PARTS:
+        return None  # nothing to choose by for those of the only part
     enough = sum(each.quoted_unlearned for each in lessons)
     for quoted_worth in QUOTED_WORTHS:
         chosen = _rehearse(lessons, quoted_worth)
@@ -111,7 +107,6 @@ def fit(
 
 def _lesson(
     each: Rehearsed,
-    ids: Sequence[str],
     quoter: Quoter,
     expectation: Expectation,
     told: Told,
@@ -120,7 +115,7 @@ def _lesson(
     of = drafts(each.hits, quoter)
     if not of:
         return None
-    expected = expectation.of(each.near, [ids[place] for place in each.near.places.tolist()])
+    expected = expectation.of(each.near)
     opening = told.opening(each.example.question)
     marks = np.array([worth(each.example, composed(one, opening).text) for one in of])
     unlearned = quoter.draft(each.hits)

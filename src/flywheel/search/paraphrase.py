@@ -47,6 +47,7 @@ _GIVEN = {"*get", "*give"}
 """What comes of a need, and so is another question than the need."""
 
 _DURATIONS = ("@howlong", "@howsoon")
+_ASKED_FOR: dict[str, tuple[str, ...]]
 _ASKED_FOR = {"~period": _DURATIONS, "~long": _DURATIONS, "~day": _DURATIONS}
 _ASKED_FOR |= dict.fromkeys(("~rule", "~place", "~symbol", "~kind", "~process", "~item"), ())
 """Nouns that add little, but for behind *what is the*: what the rules are is not how much it is.
@@ -193,6 +194,11 @@ def _misnamed(one: Wording, other: Wording) -> bool:
     return bool((one.tokens ^ other.tokens) & (one.names | other.names))
 
 
+def _says(wording: Wording) -> bool:
+    """Whether there is a word of weight at all."""
+    return any(map(_is_heavy, wording.tokens))
+
+
 def _is_heavy(token: str) -> bool:
     return token[0] not in "*~"
 
@@ -203,7 +209,7 @@ _GUARDS: tuple[tuple[str, Callable[[Wording, Wording], bool]], ...] = (
     ("kind", lambda one, other: not _same_kind(one, other)),
     ("name", _misnamed),
     ("order", lambda one, other: one.bound != other.bound),
-    ("nothing shared", lambda one, other: not any(map(_is_heavy, one.tokens))),
+    ("nothing shared", lambda one, other: not (_says(one) and _says(other))),
 )
 
 _GUARDS_APART: tuple[tuple[str, Callable[[Wording, Wording, _Apart], bool]], ...] = (

@@ -60,9 +60,18 @@ class Learnable:
 
     @property
     def digest(self) -> str:
-        """A hash of the examples, whatever the index."""
-        lines = [to_json(each) for each in self.examples]
-        return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()[:32]
+        """A hash of what users said, whatever the documents now hold."""
+        return _hash([(e.id, e.question, e.answer, e.evidence, e.weight) for e in self.examples])
+
+    @property
+    def inputs(self) -> str:
+        """The same with what it leads to. Without groups: a question that somebody asks may join
+        two of them, and teaches nothing."""
+        return _hash([to_json(replace(each, group="")) for each in self.examples])
+
+
+def _hash(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def index(workspace: Workspace, progress: Progress) -> str:
@@ -119,9 +128,12 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
         asked = [each.question for each in interactions.list_questions(conn)]
     places = growth.places([each.question for each in taught.examples], held_out, asked)
     parts = [place.part for place in places]
+    first_of: dict[int, str] = {}
+    for each, place in zip(taught.examples, places, strict=True):
+        first_of.setdefault(place.group, each.id)
     return Learnable(
         examples=tuple(
-            replace(each, group=str(place.group))
+            replace(each, group=first_of[place.group])
             for each, place in zip(taught.examples, places, strict=True)
             if place.part == "training"
         ),
@@ -134,13 +146,13 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
 def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
     """The order and the choice of quotes that feedback taught. Returns the artifact's key; empty
     with too few."""
-    examples = [each for each in learnable.examples if each.passages]
-    if len(examples) < ranker_fitting.FEWEST:
+    examples = learnable.examples
+    if sum(bool(each.passages) for each in examples) < ranker_fitting.FEWEST:
         return ""
     settings = workspace.settings.quote
     inputs = {
         "index": index_key,
-        "learned": learnable.digest,
+        "learned": learnable.inputs,
         "quote": settings.model_dump(mode="json"),
         "quoting": quoting_fitting.CODE_VERSION,
     }
@@ -149,7 +161,7 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
     def make(folder: Path) -> None:
         index = opened(workspace, index_key)
         assistant = Assistant(index)
-        everyone = Reader(access=tuple(sorted(index.labels())))
+        everyone = _everyone(index)
         fitted = ranker_fitting.fit(
             examples,
             index,
@@ -164,11 +176,14 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
     return key if (folder / "trees.npz").exists() else ""
 
 
+def _everyone(index: PassageIndex) -> Reader:
+    return Reader(access=tuple(sorted(index.labels())))
+
+
 def _save_quoting(
     folder: Path, fitted: ranker_fitting.Fitted, index: PassageIndex, settings: QuoteSettings
 ) -> None:
     """The choice of quotes, where there are answers to learn it from."""
-    ids = [each.id for each in fitted.ranker.questions]
     held = {each.id: each.text for each in fitted.ranker.field.passages.values()}
 
     def worth(example: Example, text: str) -> tuple[float, float]:
@@ -176,7 +191,7 @@ def _save_quoting(
         quoted = [coverage(piece, text) for piece in pieces]
         return rouge_l(text, example.answer), sum(quoted) / max(len(quoted), 1)
 
-    choice = quoting_fitting.fit(fitted.rehearsed, ids, index.frequencies, settings, worth)
+    choice = quoting_fitting.fit(fitted.rehearsed, index.frequencies, settings, worth)
     if choice:
         (folder / CHOICE).mkdir()
         choice.save(folder / CHOICE)
@@ -206,7 +221,8 @@ def thresholds(
         chosen = workspace.choice(ranker_key, index, settings.quote)
         assistant = Assistant(index, quoting=settings.quote, ranker=ranked, choice=chosen)
         asked = _counted(training, len(training), "thresholds", progress)
-        outcomes = [each for question in asked if (each := _outcome(assistant, question))]
+        reader = _everyone(index)
+        outcomes = [each for question in asked if (each := _outcome(assistant, question, reader))]
         fitted = to_json(threshold_fitting.fit(outcomes))
         (folder / "calibration.json").write_text(json.dumps(fitted, indent=1), encoding="utf-8")
 
@@ -231,9 +247,9 @@ def make_questions(index: PassageIndex, count: int, seed: int) -> list[ExamQuest
     ]
 
 
-def _outcome(assistant: Assistant, question: ExamQuestion) -> Outcome | None:
+def _outcome(assistant: Assistant, question: ExamQuestion, reader: Reader) -> Outcome | None:
     """What the search told about a question whose evidence is known."""
-    seen = assistant.observe(question.question)
+    seen = assistant.observe(question.question, reader)
     if seen.features is None:
         return None
     return Outcome(
