@@ -235,6 +235,26 @@ def test_a_removed_correction_is_served_no_more() -> None:
     assert len(served) == 0
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 4)), max_size=20))
+def test_after_any_changes_the_index_is_that_of_what_is_left(
+    changes: list[tuple[bool, int, int]],
+) -> None:
+    questions = ["How to park?", "Where do I park?", "怎么停车", "停车怎么停", "How do I park"]
+    served, left = index(), dict[str, Correction]()
+    for is_added, id, place in changes:
+        if is_added:
+            left[str(id)] = correction(questions[place], str(id))
+            served.add(left[str(id)])
+        else:
+            left.pop(str(id), None)
+            served.remove(str(id))
+    fresh = index(*left.values())
+    assert len(served) == len(fresh)
+    for question in questions:
+        assert served.match(question, "anna", (PUBLIC,)) == fresh.match(question, "anna", (PUBLIC,))
+
+
 @settings(max_examples=200, deadline=None)
 @given(ANY_TEXT)
 @example("")
