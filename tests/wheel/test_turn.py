@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from flywheel.errors import FileFormatError, SourceError, WorkspaceBusy, Workspa
 from flywheel.search.index import PassageIndex
 from flywheel.store import interactions, versions
 from flywheel.wheel import examination, stages
+from flywheel.wheel import turn as turning
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -195,6 +196,22 @@ def test_changed_settings_of_answers_make_a_challenger(domain: Domain) -> None:
     turned = domain.turn()
     assert (turned.version, turned.decision, turned.champion) == (2, "kept", 1)
     assert "questions are too few to rule out a loss of 0.05" in turned.reasons[0]
+
+
+def test_refitted_ranker_on_the_same_documents_must_show_a_gain(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_exam(domain)
+    build = turning.build
+
+    def refitted(*arguments: Any) -> dict[str, Any]:
+        bundle = build(*arguments)  # type: ignore[arg-type]
+        return bundle | {"calibration": bundle["calibration"] | {"num_questions": 7}}
+
+    monkeypatch.setattr(turning, "build", refitted)
+    turned = domain.turn()
+    assert (turned.version, turned.decision, turned.champion) == (2, "kept", 1)
+    assert not any("newer documents" in reason for reason in turned.reasons)
 
 
 def test_turn_without_documents_says_what_to_do(blank: Domain) -> None:

@@ -284,9 +284,10 @@ def _with_waiting(decision: gate.Decision, workspace: Workspace) -> gate.Decisio
 
 
 def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> bool:
-    """Whether the documents are all that two bundles differ in.
+    """Whether two bundles differ in their documents, and in nothing but what follows from them.
 
     The ranker and the thresholds are fitted anew where the documents change.
     """
     follows = {"index": "", "calibration": "", "ranker": ""}
-    return {**champion, **follows} == {**challenger, **follows}
+    alike = {**champion, **follows} == {**challenger, **follows}
+    return alike and champion["index"] != challenger["index"]
