@@ -14,6 +14,9 @@ import pytest
 
 from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import FileFormatError, SourceError, WorkspaceBusy, WorkspaceError
+from flywheel.evaluate.exam import Sitting
+from flywheel.evaluate.metrics import Row
+from flywheel.records import ExamQuestion
 from flywheel.search.index import PassageIndex
 from flywheel.store import interactions, versions
 from flywheel.wheel import examination, stages
@@ -130,6 +133,47 @@ def test_evidence_that_the_documents_no_longer_hold_is_not_held_against_them(
     assert turned.decision == "promoted"
     note = "1 of 7 questions left out: the documents no longer hold their evidence"
     assert note in turned.reasons
+
+
+def test_nothing_is_stale_on_the_same_documents(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_exam(domain)
+    everything = frozenset(str(number) for number in range(len(QUESTIONS)))
+    monkeypatch.setattr(examination, "stale", lambda *_: everything)
+    domain.configure("[quote]\nmax_words = 100\n")
+    assert not any("left out" in reason for reason in domain.turn().reasons)
+
+
+def test_evidence_that_several_passages_hold_together_is_not_stale(domain: Domain) -> None:
+    lock = "The child lock sits on the edge of each rear door. Turn it with the key."
+    windows = "Press the button with the crossed window to block the rear windows."
+    assert holds(domain, f"{lock} {windows}")
+    assert not holds(domain, f"{lock} The spare wheel hangs below the boot floor, and is small.")
+
+
+def holds(domain: Domain, evidence: str) -> bool:
+    """Whether evidence that the champion found, and a challenger did not, is still there."""
+    question = ExamQuestion(id="1", question="How?", evidence=(evidence,))
+    found, lost = (
+        Sitting(
+            rows=(
+                Row(
+                    question=question,
+                    answer=domain.ask("How?"),
+                    latency_ms=1,
+                    group="1",
+                    hit=None,
+                    values={"evidence_recall_at_10": recall},
+                ),
+            ),
+            metrics={},
+            metrics_by={},
+            seconds=1,
+        )
+        for recall in (1.0, 0.0)
+    )
+    return not examination.stale(found, lost, index_of(domain))
 
 
 def test_workspace_without_an_exam_gets_a_synthetic_one(domain: Domain) -> None:

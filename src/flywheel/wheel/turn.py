@@ -131,7 +131,9 @@ def decide(
         return gate.UNEXAMINED
     serving, num_switched_off = examination.unprepared(workspace, champion, exam)
     before = evaluate(exam, serving, workspace, progress)
-    stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
+    stale: frozenset[str] = frozenset()
+    if champion.bundle["index"] != bundle["index"]:
+        stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
     sitting = examination.without(sitting, stale)
     decision = gate.decide(
         examination.without(before, stale),
