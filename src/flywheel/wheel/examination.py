@@ -200,6 +200,11 @@ def was_latest(workspace: Workspace, exam: Sequence[ExamQuestion]) -> bool:
         return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate))
 
 
+def forget(conn: Connection) -> None:
+    """The newest version was decided on by nothing that holds: the next turn examines it again."""
+    state.remove(conn, _LATEST)
+
+
 def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings) -> None:
     """Keeps what the newest version was decided on by."""
     state.put(conn, _LATEST, _digest(exam, rules))

@@ -206,8 +206,8 @@ def keep(
     def write(conn: Connection) -> Version:
         standing = versions.champion(conn)
         # Promoting and rolling back wait for no turn.
-        won = decision.promote and _number(standing) == _number(champion)
-        moved = () if won or not decision.promote else (MOVED,)
+        has_moved = _number(standing) != _number(champion)
+        won = decision.promote and not has_moved
         version = Version(
             number=versions.next_number(conn),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -216,12 +216,15 @@ def keep(
             bundle_hash=hash_of(bundle),
             metrics=dict(sitting.metrics),
             decision="promoted" if won else "kept",
-            reasons=(*decision.reasons, *moved),
+            reasons=(*decision.reasons, *((MOVED,) if has_moved else ())),
         )
         versions.put(conn, version)
         learned = learnable.feedback if bundle["learned"] else ()
         versions.put_lineage(conn, version, learned, documents.shown(conn))
-        examination.remember(conn, exam, workspace.settings.gate)
+        if has_moved:
+            examination.forget(conn)
+        else:
+            examination.remember(conn, exam, workspace.settings.gate)
         if decision.tested_gain:
             examination.count_decision(conn, exam)
         if won:
