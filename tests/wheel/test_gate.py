@@ -94,7 +94,7 @@ def test_guard_that_only_the_champion_can_be_measured_by_blocks(newer_documents:
     decision = decide(answers, silent, settings, k=1, newer_documents=newer_documents)
     assert not decision.promote and decision.reasons == (told,)
     kept = decide(silent, silent, settings, k=1, newer_documents=False)
-    again = as_good_and_cheaper(kept, answers, silent, settings, CHEAPER, number=3)
+    again = as_good_and_cheaper(kept, answers, silent, settings, CHEAPER, number=3, k=1)
     assert not again.promote and told in again.reasons[-1]
 
 
@@ -141,11 +141,11 @@ def test_guard_grows_no_stricter_with_later_decisions() -> None:
 CHEAPER = Saving(what="1000 bytes", share=0.5, high=0.5)
 
 
-def looked_again(best: Sequence[bool], challenger: Sequence[bool]) -> Decision:
+def looked_again(best: Sequence[bool], challenger: Sequence[bool], k: int = 1) -> Decision:
     kept = decided(challenger, challenger)
     assert kept.rule == "no gain"
     return as_good_and_cheaper(
-        kept, sitting(best), sitting(challenger), SETTINGS, CHEAPER, number=3
+        kept, sitting(best), sitting(challenger), SETTINGS, CHEAPER, number=3, k=k
     )
 
 
@@ -164,6 +164,12 @@ def test_cheaper_challenger_as_good_as_the_champion_but_not_as_the_best_is_kept(
     assert not decision.promote and decision.rule == "no gain"
     told = "it costs 0.50 of the champion's 1000 bytes, but against version 3, the best: "
     assert decision.reasons[-1].startswith(told + "evidence_mrr may fall by more than 0.05")
+
+
+def test_cheaper_is_harder_to_show_the_oftener_it_is_tried_on_the_same_questions() -> None:
+    assert looked_again([True] * 70, [True] * 70, k=1).promote
+    assert not looked_again([True] * 70, [True] * 70, k=2).promote
+    assert looked_again([True] * 90, [True] * 90, k=2).promote
 
 
 def test_a_tenth_is_the_least_that_counts_as_cheaper() -> None:

@@ -249,7 +249,7 @@ def test_refitted_ranker_on_the_same_documents_must_show_a_gain(
     build = turning.build
 
     def refitted(*arguments: Any) -> dict[str, Any]:
-        bundle = build(*arguments)  # type: ignore[arg-type]
+        bundle = build(*arguments)
         return bundle | {"calibration": bundle["calibration"] | {"num_questions": 7}}
 
     monkeypatch.setattr(turning, "build", refitted)

@@ -118,6 +118,8 @@ def as_good_and_cheaper(
     settings: GateSettings,
     saving: Saving,
     number: int,
+    *,
+    k: int,
 ) -> Decision:
     """Another look at a challenger without a gain, which costs less.
 
@@ -127,9 +129,11 @@ def as_good_and_cheaper(
     Args:
         kept: the decision that it shows no gain.
         best: the sitting of version `number`, of the same questions.
+        k: as `decide` had it. Who tries again and again pays for it here too.
     """
     compared = [
-        compare(best, challenger, name, None, SEED) for name in _shared(best, challenger, settings)
+        compare(best, challenger, name, k, SEED, settings.margin)
+        for name in _shared(best, challenger, settings)
     ]
     cost = f"it costs {saving.share:.2f} of the champion's {saving.what}"
     falls = _lost(best, challenger, settings)

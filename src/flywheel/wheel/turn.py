@@ -188,7 +188,8 @@ def _against_best(
     at_best = examination.without(evaluate(exam, assistant, workspace, progress), stale)
     rules = workspace.settings.gate
     if saving:
-        return gate.as_good_and_cheaper(decision, at_best, sitting, rules, saving, best.number)
+        k = examination.num_decisions(workspace, exam) + 1
+        return gate.as_good_and_cheaper(decision, at_best, sitting, rules, saving, best.number, k=k)
     return replace(decision, sets_bar=gate.takes_over(at_best, sitting, rules))
 
 
