@@ -225,7 +225,7 @@ def test_line_that_stands_twice_or_nowhere_is_refused(domain: Domain, tmp_path: 
 def write_long_exam(domain: Domain) -> None:
     lines = [
         {"id": place, "question": f"Where is the child lock {place}?", "evidence": [EVIDENCE]}
-        for place in range(70)
+        for place in range(90)
     ]
     write(domain.root / "exam.jsonl", *lines)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import SourceError
-from flywheel.evaluate import metrics
+from flywheel.evaluate import metrics, text
 from flywheel.evaluate.compare import ERROR_RATE, enough
 from flywheel.evaluate.exam import Sitting, read_exam
 from flywheel.learn.feedback import normal_form
@@ -142,7 +142,8 @@ def stale(champion: Sitting, challenger: Sitting, index: PassageIndex) -> frozen
 
 def _holds(index: PassageIndex, evidence: str) -> bool:
     hits = index.search(evidence, Reader(access=tuple(index.labels())), limit=5)
-    return any(metrics.holds(hit.passage.text, evidence) for hit in hits)
+    # Together, as `evidence_recall` counts it: what is split elsewhere now is still there.
+    return text.coverage(evidence, *(hit.passage.text for hit in hits)) >= metrics.FOUND
 
 
 def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
@@ -197,6 +198,11 @@ def was_latest(workspace: Workspace, exam: Sequence[ExamQuestion]) -> bool:
     """
     with workspace.database.read() as conn:
         return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate))
+
+
+def forget(conn: Connection) -> None:
+    """The newest version was decided on by nothing that holds: the next turn examines it again."""
+    state.remove(conn, _LATEST)
 
 
 def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings) -> None:
