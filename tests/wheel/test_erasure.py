@@ -127,6 +127,12 @@ def test_short_answer_of_a_user_is_erased_where_others_rated_it(
     assert holding(workspace, answer) == []
 
 
+def test_user_whose_name_stands_in_an_id_can_be_erased(domain: Domain) -> None:
+    accept(domain.workspace, [edit(f"{BOB}-1", BOB)])
+    assert erase(domain.workspace, "user", BOB).proof.num_pieces > 0
+    assert holding(domain.workspace, "Cornelius himself") == []
+
+
 def test_interaction_is_erased_alone(filled: Domain) -> None:
     workspace = filled.workspace
     question = "Where did the accountant of Mrs Pemberton hide the ledger?"
