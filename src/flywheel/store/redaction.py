@@ -282,7 +282,3 @@ def _taken(conn: Connection, table: Table, ids: Iterable[str], column: Any = Non
 def _empty(conn: Connection, table: Table, ids: Iterable[str], **values: Any) -> None:
     for group in in_groups(sorted(ids)):
         conn.execute(update(table).where(table.c.id.in_(group)).values(values))
-
-
-def _all(conn: Connection, wanted: Any, column: Any, value: Any) -> set[str]:
-    return set(conn.scalars(select(wanted).where(column == value)))
