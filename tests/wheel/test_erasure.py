@@ -114,6 +114,25 @@ def test_erased_user_is_gone_with_what_others_were_shown_of_him(filled: Domain) 
     assert (again.imported, again.known) == (0, 1), "an erased act does not come in again"
 
 
+@pytest.mark.parametrize("answer", ["It weighs 25 grams.", "25 grams"])
+def test_short_answer_of_a_user_is_erased_where_others_rated_it(
+    domain: Domain, answer: str
+) -> None:
+    workspace = domain.workspace
+    accept(workspace, [edit("c1", BOB, "How heavy is the key?", answer)])
+    shown = workspace.ask("How heavy is the key?", user="dora").interaction
+    rated = Feedback(id="u1", kind="up", user="dora", role="asker", at="", interaction=shown)
+    accept(workspace, [rated])
+    assert erase(workspace, "user", BOB).items.feedback == {"c1", "u1"}
+    assert holding(workspace, answer) == []
+
+
+def test_user_whose_name_stands_in_an_id_can_be_erased(domain: Domain) -> None:
+    accept(domain.workspace, [edit(f"{BOB}-1", BOB)])
+    assert erase(domain.workspace, "user", BOB).proof.num_pieces > 0
+    assert holding(domain.workspace, "Cornelius himself") == []
+
+
 def test_interaction_is_erased_alone(filled: Domain) -> None:
     workspace = filled.workspace
     question = "Where did the accountant of Mrs Pemberton hide the ledger?"

@@ -72,7 +72,7 @@ def of_user(conn: Connection, user: str) -> Items:
     acts = set(conn.scalars(select(feedback.c.id).where(feedback.c.user == user)))
     return Items(
         interactions=frozenset(asked),
-        feedback=frozenset(acts | _on(conn, asked)),
+        feedback=frozenset(acts | acts_on(conn, asked)),
         user=user if _is_named(conn, user) else "",
     )
 
@@ -81,10 +81,11 @@ def of_interaction(conn: Connection, id: str) -> Items:
     """One interaction and what was said about it."""
     there = and_(interactions.c.id == id, interactions.c.user != "")
     asked = set(conn.scalars(select(interactions.c.id).where(there)))
-    return Items(interactions=frozenset(asked), feedback=frozenset(_on(conn, asked)))
+    return Items(interactions=frozenset(asked), feedback=frozenset(acts_on(conn, asked)))
 
 
-def _on(conn: Connection, asked: Iterable[str]) -> set[str]:
+def acts_on(conn: Connection, asked: Iterable[str]) -> set[str]:
+    """The ids of what was said to these interactions."""
     found: set[str] = set()
     for group in in_groups(sorted(asked)):
         on = and_(feedback.c.interaction.in_(group), feedback.c.content != "")
@@ -281,7 +282,3 @@ def _taken(conn: Connection, table: Table, ids: Iterable[str], column: Any = Non
 def _empty(conn: Connection, table: Table, ids: Iterable[str], **values: Any) -> None:
     for group in in_groups(sorted(ids)):
         conn.execute(update(table).where(table.c.id.in_(group)).values(values))
-
-
-def _all(conn: Connection, wanted: Any, column: Any, value: Any) -> set[str]:
-    return set(conn.scalars(select(wanted).where(column == value)))

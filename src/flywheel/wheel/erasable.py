@@ -71,17 +71,18 @@ def items_of(conn: Connection, kind: TargetKind, name: str) -> Items:
         return _of_source(conn, name)
     own = redaction.of_user(conn, name) if kind == "user" else redaction.of_interaction(conn, name)
     answers = redaction.answers_of(conn, own.feedback)
-    copied = Needles(pieces(answers, MIN_BYTES["source"]))
+    copied = Needles(pieces(answers, MIN_BYTES[kind]))
     copied = without_others(conn, copied, "source", ())
     shown = {
         id
         for id, _, candidates in redaction.shown(conn)
         if id not in own.interactions and _shows(candidates, own, copied)
     }
+    on_shown = redaction.acts_on(conn, shown)  # they repeat it, however short it is
     said = {
         id
         for id, its_kind, texts in redaction.said(conn)
-        if its_kind not in _OWN_WORDS and copied.found_in_texts(texts)
+        if its_kind not in _OWN_WORDS and (id in on_shown or copied.found_in_texts(texts))
     }
     return replace(own, shown=frozenset(shown), feedback=own.feedback | said)
 

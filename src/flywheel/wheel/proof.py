@@ -149,7 +149,9 @@ def prove(
 def without_others(
     conn: Connection, needles: Needles, kind: TargetKind, taken: Collection[str]
 ) -> Needles:
-    """Those that do not stand in what stays and may hold them."""
+    """Those that do not stand in what stays and may hold them: a user's name in the id of what
+    he said, since ids stay."""
+    needles = needles.without(needles.found_in_texts(taken))
     own: Sequence[Table] = (passages, documents)
     if kind != "source":
         own = (*own, feedback, corrections, interactions)
