@@ -77,26 +77,29 @@ class QuestionField:
     def of(self, reader: Reader) -> QuestionField:
         """What of it this reader may see, as if no more had been learned: neither a question nor a
         passage that is hidden from him has a say in what he is shown."""
-        if reader not in self._views:
-            while len(self._views) >= MOST_VIEWS:
-                self._views.pop(next(iter(self._views)), None)
-            self._views[reader] = self._view(reader)
-        return self._views[reader]
+        view = self._views.get(reader)
+        if view is None:
+            view = self._views[reader] = self._view(reader)
+            for oldest in list(self._views)[:-MOST_VIEWS]:
+                self._views.pop(oldest, None)
+        return view
 
     def _view(self, reader: Reader) -> QuestionField:
         labels = set(reader.access)
-        seen = {id for id, passage in self.passages.items() if reader.sees(passage)}
-        left = [
-            replace(
-                each,
-                passages=tuple(id for id in each.passages if id in seen),
-                rejected=tuple(id for id in each.rejected if id in seen),
-            )
-            for each in self.questions
-            if not labels.isdisjoint(each.access)
-        ]
-        left = [each for each in left if each.passages or each.rejected]
-        return self if tuple(left) == self.questions else QuestionField(left, self.index)
+        gone = {id for id, passage in self.passages.items() if not reader.sees(passage)}
+        left = [each for each in self.questions if not labels.isdisjoint(each.access)]
+        if gone:
+            left = [
+                replace(
+                    each,
+                    passages=tuple(id for id in each.passages if id not in gone),
+                    rejected=tuple(id for id in each.rejected if id not in gone),
+                )
+                for each in left
+                if not gone.issuperset((*each.passages, *each.rejected))
+            ]
+        is_all = not gone and len(left) == len(self.questions)
+        return self if is_all else QuestionField(left, self.index)
 
     def around(self, question: str, without_group: str = "") -> Neighbours:
         """The learned questions closest to this one.

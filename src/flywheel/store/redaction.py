@@ -51,6 +51,8 @@ class Items:
     """Those of the documents whose source stays: adding it again leaves them out."""
     sources: frozenset[str] = frozenset()
     """Sources of which nothing stays."""
+    exam_items: frozenset[str] = frozenset()
+    """Drawn questions of the exam whose gold answer or evidence was of it: the questions stay."""
     user: str = ""
     """Whose name goes from rows of others."""
 
@@ -214,17 +216,15 @@ def _redact_corrections(conn: Connection, items: Items) -> Iterator[str]:
 
 def _redact_exam_items(conn: Connection, items: Items) -> Iterator[str]:
     """A drawn question goes with its interaction; what a curator says to it, with himself or with
-    the document that his evidence stands in. Then it waits for another one."""
+    what it was taken from. Then it waits for another one."""
     for row in _taken(conn, exam_items, items.interactions, exam_items.c.interaction):
         yield from (row.question, row.answer, row.user, *row.evidence)
     exam_item_store.erase_interactions(conn, sorted(items.interactions))
     if items.user:
         exam_item_store.erase_user(conn, items.user)
-    texts = [row.text for row in _taken(conn, passages, items.documents, passages.c.document)]
-    for row in conn.execute(select(exam_items).where(exam_items.c.state == "gold")).all():
-        if any(piece.strip() in text for piece in row.evidence for text in texts):
-            yield row.answer
-            exam_item_store.blank(conn, row.id)
+    for row in _taken(conn, exam_items, items.exam_items):
+        yield row.answer
+        exam_item_store.blank(conn, row.id)
 
 
 def _remove_documents(conn: Connection, items: Items) -> Iterator[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,6 +30,12 @@ from flywheel.wheel.workspace import CHOICE, Workspace
 if TYPE_CHECKING:
     from flywheel.search.embed import Embedder
 
+HELD_OUT = {
+    "exam": "the exam asks nearly the same",
+    "neither": "between the exam's questions and those learned from",
+}
+"""Why what stands beside the exam teaches nothing."""
+
 NUM_TRAINING_QUESTIONS = 300
 TRAINING_SEED = 1
 UNANSWERABLE_SHARE = 0.25
@@ -46,12 +51,8 @@ class Learnable:
     """What a version may learn from."""
 
     examples: tuple[Example, ...]
-    num_examined: int
-    """Left out, since the exam asks nearly the same."""
-    num_between: int = 0
-    """Left out, since they would join an exam group to a training group."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many other acts teach nothing, by reason."""
+    left_out: Mapping[str, str]
+    """The acts that teach nothing, each with its reason."""
 
     @property
     def feedback(self) -> frozenset[str]:
@@ -127,7 +128,6 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
         held_out = [*(each.question for each in exam), *growth.held_out(conn)]
         asked = [each.question for each in interactions.list_questions(conn)]
     places = growth.places([each.question for each in taught.examples], held_out, asked)
-    parts = [place.part for place in places]
     first_of: dict[int, str] = {}
     for each, place in zip(taught.examples, places, strict=True):
         first_of.setdefault(place.group, each.id)
@@ -137,9 +137,14 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
             for each, place in zip(taught.examples, places, strict=True)
             if place.part == "training"
         ),
-        num_examined=parts.count("exam"),
-        num_between=parts.count("neither"),
-        left_out=Counter(each.reason for each in taught.left_out),
+        left_out={
+            each.id: HELD_OUT[place.part]
+            for each, place in sorted(
+                zip(taught.examples, places, strict=True), key=lambda pair: pair[1].part
+            )
+            if place.part != "training"
+        }
+        | {each.id: each.reason for each in taught.left_out},
     )
 
 

@@ -10,6 +10,7 @@ finished stages and comes to the same version.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -268,12 +269,8 @@ def _with_learned(
     notes = []
     if bundle["ranker"]:
         notes.append(f"its order is learned from {len(learnable.examples)} acts of feedback")
-    left_out = {
-        "the exam asks nearly the same": learnable.num_examined,
-        "between the exam's questions and those learned from": learnable.num_between,
-        **learnable.left_out,
-    }
-    counts = [f"{num} {reason}" for reason, num in left_out.items() if num]
+    left_out = Counter(learnable.left_out.values())
+    counts = [f"{num} {reason}" for reason, num in left_out.items()]
     if counts:
         notes.append(f"left out of the learning: {', '.join(counts)}")
     return replace(decision, reasons=(*decision.reasons, *notes))
