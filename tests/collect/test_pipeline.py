@@ -177,17 +177,18 @@ def test_error_that_nobody_foresaw_ends_its_file_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def broken(first: Any, *rest: Any) -> Any:
-        if "bad" in repr(first):
+        if "wrong" in repr(first):  # no word that the hex digits of an id can make
             raise RecursionError
         return works(first, *rest)
 
     works = getattr(pipeline, step)
     monkeypatch.setattr(pipeline, step, broken)
-    for name in ("bad", "good"):
+    for name in ("sound", "wrong"):
         (tmp_path / f"{name}.md").write_text(f"# {name}\n\nThis chapter is a {name} one.\n")
-    bad, good = collect(scan(str(tmp_path)), SETTINGS)
-    assert (bad.fate, bad.reason, bad.passages) == ("failed", "cannot be read: RecursionError", ())
-    assert bad.sha256 and good.fate == "kept"
+    sound, wrong = collect(scan(str(tmp_path)), SETTINGS)
+    told = (wrong.fate, wrong.reason, wrong.passages)
+    assert told == ("failed", "cannot be read: RecursionError", ())
+    assert wrong.sha256 and sound.fate == "kept"
 
 
 def test_document_id_follows_source_and_path_alone() -> None:
