@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flywheel.search.wording import Wording
 
@@ -17,6 +17,8 @@ _KINDS_ALIKE = (
     {"", "@what"},
     {"", "@whatis"},
     {"", "@howmany"},
+    {"", "@count"},
+    {"@count", "@howmany"},
     {"", "@whether", "@may"},
     {"@what", "@whatis"},
     {"@whatis", "@howmany"},
@@ -30,7 +32,7 @@ _KINDS_ALIKE = (
     {"@must", "@should"},
 )
 """Kinds that one question can be asked as. `@whatis` is what is the *fee*; `@what` has its noun
-beside it, and what *fee* is none of how much."""
+beside it, and what *fee* is none of how much. `@count` is 几个, of things and never of time."""
 
 _MODALS_ALIKE = (
     {"", "@may"},
@@ -41,6 +43,8 @@ _MODALS_ALIKE = (
 
 _WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
 """Of the classes of search/vocabulary.py; content weighs 1."""
+
+_PLACES = {"~公司", "~家里", "~车"}
 
 _ROOT_LETTERS = 4
 _FAMILY = re.compile(
@@ -66,11 +70,22 @@ def similarity(one: Wording, other: Wording) -> float:
 
 def objection(one: Wording, other: Wording) -> str:
     """Why two wordings cannot be taken to ask the same, or empty."""
+    one, other = _after_what_is_done(one, other), _after_what_is_done(other, one)
     apart = _Apart.of(one, other)
     for reason, objects in _GUARDS:
         if objects(one, other, apart):
             return reason
     return ""
+
+
+def _after_what_is_done(one: Wording, other: Wording) -> Wording:
+    """Without 之后, where the other says that it is done: 吃完药, 吃药之后."""
+    if "^之后" not in one.tokens or not other.tokens.isdisjoint({"^之后", "^之前"}):
+        return one
+    if "~完" not in other.tokens:
+        return one
+    bound = frozenset(pair for pair in one.bound if pair[0] != "^之后")
+    return replace(one, tokens=one.tokens - {"^之后"}, bound=bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +116,13 @@ def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:
 
 
 def _exchanged(apart: _Apart) -> bool:
-    """Whether a plain verb stands in the place of another: where I get it, where I put it."""
-    return all(any(token[0] == "*" for token in side) for side in (apart.one, apart.other))
+    """Whether a plain verb stands in the place of another: where I get it, where I put it.
+
+    Or a place that goes without saying in the place of another: at work, at home.
+    """
+    sides = (apart.one, apart.other)
+    verbs = all(any(token[0] == "*" for token in side) for side in sides)
+    return verbs or all(not _PLACES.isdisjoint(side) for side in sides)
 
 
 def _compounds(one: Wording, other: Wording) -> frozenset[str]:
