@@ -57,7 +57,7 @@ _BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
 _BINDS_LAST = {"^之前", "^之后"}
 _IN_TIME = {"^前": "^之前", "^后": "^之后"}
 _TURNS = {"@once": ("@howlong", "@howoften"), "@way": ("@what", "@how")}
-"""Words that turn the question word into another, wherever they stand: 多久换一次, what way."""
+"""Words that turn the question word before them into another: 多久换一次, what way."""
 _IMPLIED = {
     "^maximum": "@most",
     "^最大": "@most",
@@ -373,7 +373,7 @@ def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     modal = next((each for each in _MODALS if each in kinds), "")
     asked = next((each for each in kinds if each not in (*_MODALS, *_TURNS, "@need")), "")
     for each, (one, turned) in _TURNS.items():
-        if each in kinds and asked == one:
+        if asked == one and each in kinds[kinds.index(asked) :]:
             asked = turned
     is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
     if not asked or (stream[0] in _MODALS and not is_told):
