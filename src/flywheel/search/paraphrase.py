@@ -30,9 +30,14 @@ _KINDS_ALIKE = (
     {"@howsoon", "@when"},
     {"@how", "@todo"},
     {"@must", "@should"},
+    {"@need", "@must"},
+    {"@need", "@whether"},
+    {"@time", "@when"},
+    {"@time", "@howlong"},
 )
 """Kinds that one question can be asked as. `@whatis` is what is the *fee*; `@what` has its noun
-beside it, and what *fee* is none of how much. `@count` is 几个, of things and never of time."""
+beside it, and what *fee* is none of how much. `@count` is 几个, of things and never of time; `@need`
+is 要, and `@time` a time without a question word, as in 开会的时间."""
 
 _MODALS_ALIKE = (
     {"", "@may"},
@@ -44,7 +49,7 @@ _MODALS_ALIKE = (
 _WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
 """Of the classes of search/vocabulary.py; content weighs 1."""
 
-_PLACES = {"~公司", "~家里", "~车"}
+_PLACES = {"~公司", "~家里", "~车", "~里面"}
 
 _ROOT_LETTERS = 4
 _FAMILY = re.compile(

@@ -30,6 +30,7 @@ _PIECE = re.compile(
     rf"|(?P<word>(?!\d)(?:(?!{_HAN})[^\W_])+)|(?P<sign>°[cf]?|[%$€£¥+#<>=&])"
 )
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
+_HALF_HOUR = re.compile("(?:30|三十) ?分钟|半个?(?:小时|钟头)")
 _MINUS = re.compile(r"(?:\bminus |零下 ?|\u2212)(?=\d)")
 _NOT = re.compile(
     r"\b(ca|wo|sha|could|would|should|must|need|do|does|did|is|are|was|were|has|have|had)n"
@@ -76,7 +77,7 @@ _WHY = re.compile(
 _EITHER = re.compile("([^有可能会要是行让准好需应该用许允支对必贵])[不没]\\1")
 """Whether or not: 退不退."""
 _QUANTITIES = ("@what", "@whatis", "@howmany", "@count", "@howlong", "@price", "")
-_YES_OR_NO = ("@may", "@must", "@should", "@whether")
+_YES_OR_NO = ("@may", "@must", "@should", "@need", "@whether")
 _MONEY = {"学费", "押金", "定金", "房租", "物业费", "水费", "电费", "停车费", "税", "社保", "罚"}
 _MONEY |= {"price"}
 """What is handed in of it is paid."""
@@ -171,6 +172,8 @@ def _in_general(content: list[_Token], kind: str) -> tuple[list[_Token], str]:
         content = _exchange(content, "查看", "检查")
     if not kind and "~位置" in texts:
         kind = "@where"
+    if not kind and content and content[-1].text == "~时间":
+        kind = "@time"
     return content, kind
 
 
@@ -185,7 +188,7 @@ def _key(core: Sequence[_Piece]) -> str:
 
 
 def _pieces(text: str) -> list[_Piece]:
-    folded = _MINUS.sub("-", fold(text))
+    folded = _HALF_HOUR.sub("半小时", _MINUS.sub("-", fold(text)))
     folded = _NOT.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", folded)
     folded = _ENDING.sub("", folded.replace("cannot", "can not").replace("what's", "what is"))
     found = (_piece_in_chinese() if HAN_RUN.search(folded) else _PIECE).finditer(folded)
@@ -377,7 +380,7 @@ def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
             asked = turned
     is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
     if not asked or (stream[0] in _MODALS and not is_told):
-        return ("@must" if modal == "@whether" and "@need" in kinds else modal), ""
+        return ("@need" if modal == "@whether" and "@need" in kinds else modal), ""
     free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
     return asked, "" if free else modal
 
