@@ -36,8 +36,8 @@ _KINDS_ALIKE = (
     {"@time", "@howlong"},
 )
 """Kinds that one question can be asked as. `@whatis` is what is the *fee*; `@what` has its noun
-beside it, and what *fee* is none of how much. `@count` is 几个, of things and never of time; `@need`
-is 要, and `@time` a time without a question word, as in 开会的时间."""
+beside it, and what *fee* is none of how much. `@count` is 几个, of things and never of time; 要
+is `@need`; a time without a question word, as in 开会的时间, is `@time`."""
 
 _MODALS_ALIKE = (
     {"", "@may"},
