@@ -102,19 +102,18 @@ def killed(root: Path, kill: int, num_writers: int, num_acts: int) -> tuple[Coun
     return Counter(int(writer) for writer, _ in whole), seconds
 
 
-def there(workspace: Workspace, num_writers: int) -> tuple[Counter[str], Counter[str]]:
+def there(workspace: Workspace) -> tuple[Counter[str], Counter[str]]:
     """The ids of the edits that are kept, and of the corrections, however often."""
     with workspace.database.read() as conn:
         acts = Counter(each.id for each in feedback_store.list_feedback(conn))
-        users = (corrections.of_user(conn, f"u{writer}") for writer in range(num_writers))
-        made = Counter(each.correction.id for of_user in users for each in of_user)
+        made = Counter(each.correction.id for each in corrections.changed_since(conn, 0))
     return acts, made
 
 
 def trial(workspace: Workspace, kill: int, num_writers: int, num_acts: int) -> Trial:
     """Kills once, looks, sends again, looks again."""
     counts, seconds = killed(workspace.root, kill, num_writers, num_acts)
-    acts, made = there(workspace, num_writers)
+    acts, made = there(workspace)
     sent = [
         act(kill, writer, number)
         for writer in range(num_writers)
@@ -124,7 +123,7 @@ def trial(workspace: Workspace, kill: int, num_writers: int, num_acts: int) -> T
         each for each in sent if int(each.id.split("-")[2]) < counts[int(each.user[1:])]
     ]
     accept(workspace, sent)
-    acts_after, made_after = there(workspace, num_writers)
+    acts_after, made_after = there(workspace)
     several = [each for each in (acts_after, made_after) if each]
     return Trial(
         acknowledged=len(acknowledged),

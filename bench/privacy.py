@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flywheel.collect.privacy import PersonalKind, find
+from flywheel.collect.personal.kinds import PersonalKind
+from flywheel.collect.privacy import find
 
 KIND_OF: dict[str, PersonalKind] = {
     "EMAIL_ADDRESS": "email",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -61,6 +62,13 @@ def test_dependencies_page_names_every_dependency(project: dict[str, Any]) -> No
     declared = {_name(each) for group in (project["dependencies"], *extras) for each in group}
     words = set(re.findall(r"[\w.-]+", page))
     assert declared - {_name(project["name"])} <= words
+
+
+def test_going_back_waits_for_nothing_that_it_does_not_use() -> None:
+    """A rollback is to take under a second, and importing these alone would."""
+    code = "import sys, flywheel.cli.versions; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "scipy", "lancedb", "sklearn", "pyarrow"} & set(run.stdout.split())
 
 
 def test_no_file_collects_what_found_no_home() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.answer.assistant import NUM_PASSAGES, Assistant
-from flywheel.answer.decide import FEATURES, Calibration, DecideSettings, Logistic
-from flywheel.answer.quote import QuoteSettings
+from flywheel.answer.decide import FEATURES, Calibration, Logistic
+from flywheel.answer.settings import DecideSettings, QuoteSettings
 from flywheel.records import PUBLIC, Answer, Language, Passage, from_json, to_json
 from flywheel.search.index import PassageIndex, Reader, build_index
 

@@ -15,12 +15,12 @@ from flywheel.answer.decide import (
     FEATURES,
     NUM_READINGS,
     Calibration,
-    DecideSettings,
     Logistic,
     decide,
     features,
     readings,
 )
+from flywheel.answer.settings import DecideSettings
 from flywheel.records import Hit, Passage, from_json, to_json
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import searched_text

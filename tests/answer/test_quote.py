@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flywheel.answer.quote import Draft, QuoteSettings, draft, num_words, sentences
+from flywheel.answer.quote import Draft, draft, num_words, sentences
+from flywheel.answer.settings import QuoteSettings
 from flywheel.records import Hit, Passage
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import term_ids

@@ -11,15 +11,9 @@ from pydantic import ValidationError
 from stdnum import luhn
 from stdnum.cn import ric
 
-from flywheel.collect.privacy import (
-    KINDS,
-    PersonalKind,
-    PrivacySettings,
-    find,
-    is_luhn,
-    is_resident_id,
-    mask,
-)
+from flywheel.collect.personal.kinds import KINDS, PersonalKind
+from flywheel.collect.personal.numbers import is_luhn, is_resident_id
+from flywheel.collect.privacy import PrivacySettings, find, mask
 
 
 def found(text: str, *kinds: PersonalKind) -> list[tuple[str, str]]:

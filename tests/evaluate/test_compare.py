@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from flywheel.evaluate import compare as compare_module
 from flywheel.evaluate import exam
 from flywheel.evaluate.compare import compare, enough
 from flywheel.evaluate.exam import Sitting
@@ -117,6 +118,29 @@ def test_later_decisions_ask_for_more(sit: Sit) -> None:
     assert third.low < first.low
     assert third.smallest_gain > first.smallest_gain
     assert enough(third.alpha) > enough(first.alpha)
+
+
+def test_late_decisions_take_no_more_resamples_than_there_may_be(
+    sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_module, "MAX_RESAMPLES", 10_000)
+    before, after = sit([True, False] * 10), sit([True] * 20)
+    late = compare(before, after, "evidence_mrr", 50, 7)
+    assert late.alpha == pytest.approx(0.05 / 2550)
+    assert (late.num_resamples, late.is_better) == (10_000, False)
+    # No resample is beyond the 1 / 50,000 asked for: the smallest is the bound.
+    assert late.low == compare(before, after, "evidence_mrr", 10**6, 7).low
+
+
+def test_only_what_the_first_decision_would_show_is_drawn_more_often(sit: Sit) -> None:
+    before, after = sit([True, False] * 30), sit([True, True, True, False] * 15)
+    same = compare(before, before, "evidence_mrr", 50, 7)
+    assert (same.num_resamples, same.alpha, same.is_better) == (8000, 0.025, False)
+    assert same.smallest_gain > compare(before, before, "evidence_mrr", 1, 7).smallest_gain
+    shown = compare(before, after, "evidence_mrr", 2, 7)
+    assert shown.alpha == pytest.approx(0.05 / 6)
+    # A loss within the margin is to be ruled out, and is looked at as closely as a gain.
+    assert compare(before, before, "evidence_mrr", 2, 7, margin=0.2).alpha == shown.alpha
 
 
 def test_a_fall_of_what_should_be_low_is_a_gain(answer: MakeAnswer) -> None:

@@ -104,6 +104,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
     assert refusal(kind="cite") == 'a cite needs its "evidence"'
     assert refusal(evidence=("x", " . ")) == '"evidence" 2 holds no words'
     assert refusal(at="yesterday").startswith('"at" is no time: "yesterday"')
+    assert "is in the future" in refusal(at="2062-01-12")
     assert "none of the 2" in refusal(INTERACTION, interaction="i1", candidate=2)
     assert "none of the 1" in refusal(candidates=("a",), candidate=1)
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from flywheel.learn.objections import REJECTED, held_back
 from flywheel.learn.trust import LEAST_CAP, LearnSettings, bursts, cap
-from flywheel.records import Feedback, Role
+from flywheel.records import Feedback, QuarantineDecision, Role
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 SETTINGS = LearnSettings()
@@ -41,6 +42,17 @@ def test_only_the_burst_is_held_back() -> None:
     slow = [60.0 * 24 * n for n in range(2, 30)]
     acts = ups("mallory", [n / 10 for n in range(25)] + slow)
     assert bursts(acts, SETTINGS) == {f"mallory-{n}" for n in range(25)}
+
+
+def test_what_a_curator_rejected_stays_out_whatever_counts_as_a_burst_later() -> None:
+    acts = ups("mallory", [n / 10 for n in range(25)])
+    rejected: dict[str, QuarantineDecision] = {act.id: "rejected" for act in acts}
+    assert set(held_back(acts, SETTINGS, rejected).values()) == {REJECTED}
+    assert held_back(acts[:5], SETTINGS, rejected) == dict.fromkeys(
+        [act.id for act in acts[:5]], REJECTED
+    )
+    released: dict[str, QuarantineDecision] = {act.id: "released" for act in acts}
+    assert held_back(acts, SETTINGS, released) == {}
 
 
 def test_the_same_acts_over_days_are_none() -> None:

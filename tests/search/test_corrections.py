@@ -76,6 +76,18 @@ def test_the_same_question_is_found_however_it_is_typed(question: str, asked: st
         ("How do I book a desk?", "I need a desk, how do I book it"),
         ("Who approves holidays?", "who is responsible for approving holidays"),
         ("What is the top speed?", "how fast can it go at most"),
+        ("How do I get my money refunded?", "how do I get a refund"),
+        ("Is the department near?", "is the department close by?"),
+        ("How can I return shoes?", "what is the procedure for returning shoes?"),
+        ("What is the return process for shoes?", "how do I send back shoes"),
+        ("By when must I hand in the form?", "until when can the form be submitted?"),
+        ("What is the limit on luggage?", "how much luggage can I take at most?"),
+        ("When should the brake fluid be changed?", "how often must brake fluid be replaced"),
+        ("Can I get a day off?", "may I have leave?"),
+        ("What happens if the tank is empty?", "what are the consequences of an empty tank"),
+        ("What is the rental period of the flat?", "how long is the rental of the flat"),
+        ("How early must flights be booked?", "how far in advance do I have to book a flight"),
+        ("Which oil should the car use?", "what kind of oil does the car take"),
         ("抽血之前能吃东西吗？", "抽血前可不可以吃饭"),
         ("前台几点下班", "可以告诉我前台什么时候下班吗"),
         ("机油要加多少？", "需要添加几升机油"),
@@ -125,6 +137,18 @@ def test_a_paraphrase_is_found(question: str, asked: str) -> None:
         ("How do I see the clock?", "How do I set the clock?"),
         ("What if the lamp comes on?", "What if the lamp goes off?"),
         ("How fast is the car?", "How fast is the car with a trailer?"),
+        ("When are the towels changed?", "How often are the towels changed?"),
+        ("What happens if the tank is empty?", "What do I do if the tank is empty?"),
+        ("Which papers do I need?", "Which papers do I get?"),
+        ("What is the service interval?", "What does a service cost?"),
+        ("How hot may the water be?", "How cold may the water be?"),
+        ("What are the rules for the gym?", "How much is the gym?"),
+        ("What is the rental period of the flat?", "How much is the rental of the flat?"),
+        ("How long do I have to keep the file?", "How long do I have to wait for the file?"),
+        ("Which medication is new?", "Which medic is new?"),
+        ("Where do I get a refund?", "Where do I get money?"),
+        ("Who pays the refund?", "Who gives the refund?"),
+        ("Where do I take the car?", "Where do I use the car?"),
         ("前轮怎么换", "后轮怎么换"),
         ("How long is the trip?", "How often is the trip?"),
         ("When can I hand in the form?", "When must I hand in the form?"),
@@ -233,6 +257,26 @@ def test_a_removed_correction_is_served_no_more() -> None:
     assert served.match("Where do we park?", "anna", (PUBLIC,)) is None
     assert served.match("whereabouts do we park", "anna", (PUBLIC,)) is None
     assert len(served) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 4)), max_size=20))
+def test_after_any_changes_the_index_is_that_of_what_is_left(
+    changes: list[tuple[bool, int, int]],
+) -> None:
+    questions = ["How to park?", "Where do I park?", "怎么停车", "停车怎么停", "How do I park"]
+    served, left = index(), dict[str, Correction]()
+    for is_added, id, place in changes:
+        if is_added:
+            left[str(id)] = correction(questions[place], str(id))
+            served.add(left[str(id)])
+        else:
+            left.pop(str(id), None)
+            served.remove(str(id))
+    fresh = index(*left.values())
+    assert len(served) == len(fresh)
+    for question in questions:
+        assert served.match(question, "anna", (PUBLIC,)) == fresh.match(question, "anna", (PUBLIC,))
 
 
 @settings(max_examples=200, deadline=None)

@@ -55,15 +55,6 @@ BILINGUAL = [
 ]
 
 
-@pytest.fixture
-def make_index(tmp_path: Path) -> MakeIndex:
-    def make(passages: Sequence[Passage]) -> PassageIndex:
-        build_index(tmp_path, passages)
-        return PassageIndex(tmp_path)
-
-    return make
-
-
 @pytest.fixture(scope="module")
 def bilingual(tmp_path_factory: pytest.TempPathFactory) -> PassageIndex:
     folder = tmp_path_factory.mktemp("bilingual")

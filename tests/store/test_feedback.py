@@ -42,9 +42,7 @@ def test_feedback_comes_back_as_it_was(database: Database) -> None:
         assert list(feedback.list_feedback(conn)) == [UP, RANK]
         assert feedback.get(conn, "f1") == RANK
         assert feedback.get(conn, "none") is None
-        assert feedback.of_user(conn, "tom") == [UP]
         assert feedback.of_interaction(conn, "i1") == [RANK]
-        assert feedback.count_kinds(conn) == {"rank": 1, "up": 1}
 
 
 def test_rated_answers_are_counted_once_by_version_and_kind(database: Database) -> None:

@@ -14,8 +14,9 @@ from tests.wheel.killing import killer
 from flywheel.errors import StoreError, UsageError
 from flywheel.records import Feedback
 from flywheel.search.index import PassageIndex
-from flywheel.store import corrections, documents, interactions, redaction, versions
+from flywheel.store import corrections, documents, exam_items, interactions, redaction, versions
 from flywheel.store.erasures import TargetKind
+from flywheel.store.exam_items import ExamItem
 from flywheel.wheel import erasable, ingest, lineage, proof
 from flywheel.wheel import versions as wheel_versions
 from flywheel.wheel.erasure import Erased, erase
@@ -114,6 +115,25 @@ def test_erased_user_is_gone_with_what_others_were_shown_of_him(filled: Domain) 
     assert (again.imported, again.known) == (0, 1), "an erased act does not come in again"
 
 
+@pytest.mark.parametrize("answer", ["It weighs 25 grams.", "25 grams"])
+def test_short_answer_of_a_user_is_erased_where_others_rated_it(
+    domain: Domain, answer: str
+) -> None:
+    workspace = domain.workspace
+    accept(workspace, [edit("c1", BOB, "How heavy is the key?", answer)])
+    shown = workspace.ask("How heavy is the key?", user="dora").interaction
+    rated = Feedback(id="u1", kind="up", user="dora", role="asker", at="", interaction=shown)
+    accept(workspace, [rated])
+    assert erase(workspace, "user", BOB).items.feedback == {"c1", "u1"}
+    assert holding(workspace, answer) == []
+
+
+def test_user_whose_name_stands_in_an_id_can_be_erased(domain: Domain) -> None:
+    accept(domain.workspace, [edit(f"{BOB}-1", BOB)])
+    assert erase(domain.workspace, "user", BOB).proof.num_pieces > 0
+    assert holding(domain.workspace, "Cornelius himself") == []
+
+
 def test_interaction_is_erased_alone(filled: Domain) -> None:
     workspace = filled.workspace
     question = "Where did the accountant of Mrs Pemberton hide the ledger?"
@@ -138,6 +158,44 @@ def test_what_others_said_too_stays(filled: Domain) -> None:
     with workspace.database.read() as conn:
         [left] = corrections.in_force(conn)
     assert (left.id, left.disputed) == ("c2", False)
+
+
+def drawn(id: str, answer: str, *evidence: str) -> ExamItem:
+    """A question of the exam, with what a curator says to it."""
+    return ExamItem(
+        id=id, question=f"What is it about {id}?", interaction="", user="ann", at="2026-01-01",
+        state="gold", answer=answer, evidence=evidence, decided_by="ines",
+    )  # fmt: skip
+
+
+def test_gold_answers_go_with_the_document_that_they_were_taken_from(filled: Domain) -> None:
+    workspace = filled.workspace
+    garden = "Every door opens from inside by pulling the handle twice."
+    items = [
+        drawn("quoted", f"I was told: {SECRET}"),
+        drawn("elsewhere", "A teapot.", SECRET.replace("under the", "under\nthe")),
+        drawn("across", "Both.", f"{SECRET}\nWinter\n他在漫长的冬夜里"),
+        drawn("other", "By the handle.", garden),
+    ]
+    workspace.database.write(lambda conn: exam_items.put_all(conn, items))
+    erased = erase(workspace, "source", str(filled.documents / "diary.md"))
+    assert erased.items.exam_items == {"quoted", "elsewhere", "across"}
+    assert holding(workspace, "golden teapot", "under\nthe old oak", "冬夜") == []
+    with workspace.database.read() as conn:
+        states = {each.id: each.state for each in exam_items.list_items(conn)}
+    assert states == dict.fromkeys(("quoted", "elsewhere", "across"), "waiting") | {"other": "gold"}
+
+
+def test_words_of_a_user_that_a_curator_says_of_an_exam_question_too_may_stay(
+    domain: Domain,
+) -> None:
+    accept(domain.workspace, [edit("c1", BOB)])
+    item = drawn("asked-1", ANSWER)
+    domain.workspace.database.write(lambda conn: exam_items.put_all(conn, [item]))
+    erase(domain.workspace, "user", BOB)
+    with domain.workspace.database.read() as conn:
+        assert exam_items.list_items(conn) == [item]
+    assert holding(domain.workspace, BOB) == []
 
 
 def test_dispute_ends_with_the_correction_that_contradicted(domain: Domain) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
+from flywheel.evaluate import metrics
 from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import Answer, ExamQuestion, Passage
 from flywheel.wheel.gate import (
     Decision,
-    GateSettings,
     Saving,
     as_good_and_cheaper,
     decide,
     takes_over,
 )
+from flywheel.wheel.settings import GateSettings
 
 EVIDENCE = "The child lock sits on the edge of each rear door."
 SETTINGS = GateSettings()
+UNGUARDED = "answer_rouge_l is not guarded: no answer of the champion can be measured by it"
 
 
 def sitting(found: Sequence[bool]) -> Sitting:
@@ -74,7 +77,34 @@ def test_equal_challenger_with_newer_documents_is_promoted() -> None:
     assert decision.promote and not decision.tested_gain
     assert decision.reasons == (
         "it carries newer documents and evidence_mrr does not fall: 0.500 → 0.500",
+        UNGUARDED,
     )
+
+
+def test_guard_that_nothing_can_be_measured_by_is_named_and_does_not_block() -> None:
+    decision = decided([False] * 30 + [True] * 30, [True] * 60)
+    assert decision.promote and decision.reasons[-1] == UNGUARDED
+
+
+@pytest.mark.parametrize("newer_documents", [False, True])
+def test_guard_that_only_the_champion_can_be_measured_by_blocks(newer_documents: bool) -> None:
+    settings = GateSettings(guards=("selective_accuracy",))
+    answers, silent = sitting([True] * 80), without(sitting([True] * 80), "selective_accuracy")
+    told = "selective_accuracy may have fallen: no answer of the challenger can be measured by it"
+    decision = decide(answers, silent, settings, k=1, newer_documents=newer_documents)
+    assert not decision.promote and decision.reasons == (told,)
+    kept = decide(silent, silent, settings, k=1, newer_documents=False)
+    again = as_good_and_cheaper(kept, answers, silent, settings, CHEAPER, number=3, k=1)
+    assert not again.promote and told in again.reasons[-1]
+
+
+def without(sitting: Sitting, metric: str) -> Sitting:
+    """As it would be where no answer can be measured by this metric."""
+    rows = [
+        replace(row, values={name: row.values[name] for name in row.values if name != metric})
+        for row in sitting.rows
+    ]
+    return replace(sitting, rows=tuple(rows), metrics=metrics.score(rows))
 
 
 @pytest.mark.parametrize("newer_documents", [False, True])
@@ -111,11 +141,11 @@ def test_guard_grows_no_stricter_with_later_decisions() -> None:
 CHEAPER = Saving(what="1000 bytes", share=0.5, high=0.5)
 
 
-def looked_again(best: Sequence[bool], challenger: Sequence[bool]) -> Decision:
+def looked_again(best: Sequence[bool], challenger: Sequence[bool], k: int = 1) -> Decision:
     kept = decided(challenger, challenger)
     assert kept.rule == "no gain"
     return as_good_and_cheaper(
-        kept, sitting(best), sitting(challenger), SETTINGS, CHEAPER, number=3
+        kept, sitting(best), sitting(challenger), SETTINGS, CHEAPER, number=3, k=k
     )
 
 
@@ -134,6 +164,12 @@ def test_cheaper_challenger_as_good_as_the_champion_but_not_as_the_best_is_kept(
     assert not decision.promote and decision.rule == "no gain"
     told = "it costs 0.50 of the champion's 1000 bytes, but against version 3, the best: "
     assert decision.reasons[-1].startswith(told + "evidence_mrr may fall by more than 0.05")
+
+
+def test_cheaper_is_harder_to_show_the_oftener_it_is_tried_on_the_same_questions() -> None:
+    assert looked_again([True] * 70, [True] * 70, k=1).promote
+    assert not looked_again([True] * 70, [True] * 70, k=2).promote
+    assert looked_again([True] * 90, [True] * 90, k=2).promote
 
 
 def test_a_tenth_is_the_least_that_counts_as_cheaper() -> None:

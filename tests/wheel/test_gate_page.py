@@ -8,7 +8,8 @@ from pathlib import Path
 
 from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import Answer, ExamQuestion, Passage
-from flywheel.wheel.gate import GateSettings, decide
+from flywheel.wheel.gate import decide
+from flywheel.wheel.settings import GateSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
 

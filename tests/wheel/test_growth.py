@@ -15,10 +15,11 @@ from flywheel.errors import FileFormatError, SourceError
 from flywheel.learn.groups import is_drawn
 from flywheel.records import Feedback
 from flywheel.store import exam_items, versions
-from flywheel.wheel import cost, examination, growth, stages
+from flywheel.wheel import cost, examination, growth, lineage, stages
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.gate import Saving
 from flywheel.wheel.growth import Judged
+from flywheel.wheel.lineage import TracedFeedback
 from flywheel.wheel.turn import evaluate
 
 if TYPE_CHECKING:
@@ -99,7 +100,10 @@ def test_drawn_question_is_not_learned_from_even_while_it_waits(domain: Domain) 
     draw(domain)
     learnable = stages.learnable(domain.workspace, [])
     assert [each.id for each in learnable.examples] == ["e2"]
-    assert learnable.num_examined == 1
+    assert learnable.left_out == {"e1": "the exam asks nearly the same"}
+    traced = lineage.trace(domain.workspace, "e1")
+    assert isinstance(traced, TracedFeedback)
+    assert traced.reason == "the exam asks nearly the same"
 
 
 def test_exam_that_overlaps_the_training_is_dropped_from_it_with_the_count(domain: Domain) -> None:
@@ -112,7 +116,10 @@ def test_exam_that_overlaps_the_training_is_dropped_from_it_with_the_count(domai
     write(domain.root / "exam.jsonl", {"id": 1, "question": exam, "evidence": [EVIDENCE]})
     learnable = stages.learnable(domain.workspace, examination.own(domain.workspace))
     assert [each.id for each in learnable.examples] == ["b"]
-    assert (learnable.num_examined, learnable.num_between) == (1, 1)
+    assert learnable.left_out == {
+        "a": "the exam asks nearly the same",
+        "c": "between the exam's questions and those learned from",
+    }
     domain.write("spare.md", "# Spare wheel\n\nThe spare wheel hangs below the boot floor.\n")
     domain.add()
     reasons = domain.turn().reasons
@@ -225,7 +232,7 @@ def test_line_that_stands_twice_or_nowhere_is_refused(domain: Domain, tmp_path: 
 def write_long_exam(domain: Domain) -> None:
     lines = [
         {"id": place, "question": f"Where is the child lock {place}?", "evidence": [EVIDENCE]}
-        for place in range(70)
+        for place in range(90)
     ]
     write(domain.root / "exam.jsonl", *lines)
 

@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from flywheel.records import Answer, Example, ExamQuestion, Feedback
-from flywheel.search.index import Reader
 from flywheel.search.learned import FEATURES, candidates, features
 from flywheel.search.question_field import QuestionField
 from flywheel.store import versions
-from flywheel.wheel import examination, ingest
+from flywheel.wheel import examination, ingest, stages
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
 from flywheel.wheel.workspace import Workspace
@@ -134,6 +133,16 @@ def test_correction_is_served_to_the_next_asker_and_learned_at_the_next_turn(
     assert again.version == turned.version
 
 
+def test_a_question_that_is_asked_teaches_nothing(learned: Workspace) -> None:
+    exam = examination.questions(learned, learned.assistant(learned.champion()).index)
+    before = stages.learnable(learned, exam)
+    learned.ask("What is the weather like on the moon?")
+    learned.ask(_question(3, 0) + " at all")
+    after = stages.learnable(learned, exam)
+    assert (after.digest, after.inputs) == (before.digest, before.inputs)
+    assert turn(learned).sitting is None
+
+
 def test_question_of_an_asker_leads_to_its_passage_less_far(learned: Workspace) -> None:
     index = learned.assistant(learned.champion()).index
     first, second = (each.id for each in islice(index.passages(), 2))
@@ -145,9 +154,9 @@ def test_question_of_an_asker_leads_to_its_passage_less_far(learned: Workspace) 
             Example(id="b", question=asked, passages=(second,), group="b", weight=weight),
         ]
         field = QuestionField(examples, index)
-        near = field.around(asked, Reader())
-        of = candidates(field, near, [], Reader())
-        rows = features(field, near, [], of)
+        near = field.around(asked)
+        of = candidates(field, near, [])
+        rows = features(field, near, of)
         place = FEATURES.index("closest_question")
         return {each.passage.id: row[place] for each, row in zip(of, rows, strict=True)}
 

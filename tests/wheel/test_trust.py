@@ -11,13 +11,14 @@ from sqlalchemy import update
 from flywheel.errors import UsageError
 from flywheel.learn.feedback import DISPUTED, UNFOUND
 from flywheel.learn.lessons import NO_EVIDENCE
-from flywheel.learn.objections import ERASED, QUARANTINED, REJECTED
+from flywheel.learn.objections import ERASED, OVER_CAP, QUARANTINED, REJECTED
 from flywheel.learn.preferences import Learned
-from flywheel.records import Example, Feedback
+from flywheel.records import Example, Feedback, QuarantineDecision
 from flywheel.store.tables import feedback as table
-from flywheel.wheel import learning, stages
+from flywheel.wheel import learning, lineage, stages
 from flywheel.wheel.feedback import accept, confirm
 from flywheel.wheel.health import health
+from flywheel.wheel.lineage import TracedFeedback
 from flywheel.wheel.quarantine import decide, quarantined
 from flywheel.wheel.review import SUGGESTED, waiting
 
@@ -150,6 +151,19 @@ def test_burst_waits_for_a_curator_who_releases_or_rejects(domain: Domain) -> No
     assert {each.reason for each in after.left_out} == {REJECTED}
     decided = {each.act.id: each.decision for each in quarantined(domain.workspace)}
     assert (decided["mallory-3"], decided["mallory-4"]) == ("released", "rejected")
+
+
+@pytest.mark.parametrize("decision", [None, "rejected", "released"])
+def test_trace_tells_what_became_of_an_act_in_a_burst(
+    domain: Domain, decision: QuarantineDecision | None
+) -> None:
+    taught(domain, *burst())
+    if decision:
+        decide(domain.workspace, decision, "eve", user="mallory")
+    traced = lineage.trace(domain.workspace, "mallory-3")
+    assert isinstance(traced, TracedFeedback)
+    told = {None: QUARANTINED, "rejected": REJECTED, "released": OVER_CAP}
+    assert traced.reason == told[decision]
 
 
 def test_decision_may_be_changed(domain: Domain) -> None:

@@ -8,15 +8,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import FileFormatError, SourceError, WorkspaceBusy, WorkspaceError
+from flywheel.evaluate.exam import Sitting
+from flywheel.evaluate.metrics import Row
+from flywheel.records import ExamQuestion
 from flywheel.search.index import PassageIndex
 from flywheel.store import interactions, versions
 from flywheel.wheel import examination, stages
+from flywheel.wheel import turn as turning
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -131,6 +135,47 @@ def test_evidence_that_the_documents_no_longer_hold_is_not_held_against_them(
     assert note in turned.reasons
 
 
+def test_nothing_is_stale_on_the_same_documents(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_exam(domain)
+    everything = frozenset(str(number) for number in range(len(QUESTIONS)))
+    monkeypatch.setattr(examination, "stale", lambda *_: everything)
+    domain.configure("[quote]\nmax_words = 100\n")
+    assert not any("left out" in reason for reason in domain.turn().reasons)
+
+
+def test_evidence_that_several_passages_hold_together_is_not_stale(domain: Domain) -> None:
+    lock = "The child lock sits on the edge of each rear door. Turn it with the key."
+    windows = "Press the button with the crossed window to block the rear windows."
+    assert holds(domain, f"{lock} {windows}")
+    assert not holds(domain, f"{lock} The spare wheel hangs below the boot floor, and is small.")
+
+
+def holds(domain: Domain, evidence: str) -> bool:
+    """Whether evidence that the champion found, and a challenger did not, is still there."""
+    question = ExamQuestion(id="1", question="How?", evidence=(evidence,))
+    found, lost = (
+        Sitting(
+            rows=(
+                Row(
+                    question=question,
+                    answer=domain.ask("How?"),
+                    latency_ms=1,
+                    group="1",
+                    hit=None,
+                    values={"evidence_recall_at_10": recall},
+                ),
+            ),
+            metrics={},
+            metrics_by={},
+            seconds=1,
+        )
+        for recall in (1.0, 0.0)
+    )
+    return not examination.stale(found, lost, index_of(domain))
+
+
 def test_workspace_without_an_exam_gets_a_synthetic_one(domain: Domain) -> None:
     exam = examination.questions(domain.workspace, index_of(domain))
     assert exam and all(SYNTHETIC in each.tags for each in exam)
@@ -195,6 +240,22 @@ def test_changed_settings_of_answers_make_a_challenger(domain: Domain) -> None:
     turned = domain.turn()
     assert (turned.version, turned.decision, turned.champion) == (2, "kept", 1)
     assert "questions are too few to rule out a loss of 0.05" in turned.reasons[0]
+
+
+def test_refitted_ranker_on_the_same_documents_must_show_a_gain(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_exam(domain)
+    build = turning.build
+
+    def refitted(*arguments: Any) -> dict[str, Any]:
+        bundle = build(*arguments)
+        return bundle | {"calibration": bundle["calibration"] | {"num_questions": 7}}
+
+    monkeypatch.setattr(turning, "build", refitted)
+    turned = domain.turn()
+    assert (turned.version, turned.decision, turned.champion) == (2, "kept", 1)
+    assert not any("newer documents" in reason for reason in turned.reasons)
 
 
 def test_turn_without_documents_says_what_to_do(blank: Domain) -> None:

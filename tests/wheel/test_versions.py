@@ -147,6 +147,10 @@ def test_turn_does_not_undo_what_the_owner_promoted_meanwhile(
     domain.add()
     turned = domain.turn()
     assert (turned.decision, turned.champion, turned.reasons[-1]) == ("kept", 1, MOVED)
+    monkeypatch.setattr(turning, "decide", decide)
+    again = domain.turn()
+    assert (again.version, again.decision, again.champion) == (4, "promoted", 4)
+    assert domain.turn().sitting is None
 
 
 def test_comparison_shows_each_language_and_spends_nothing(domain: Domain) -> None:

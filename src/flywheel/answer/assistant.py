@@ -9,13 +9,13 @@ from flywheel.answer.choice import LearnedChoice
 from flywheel.answer.decide import (
     BUILT_IN,
     Calibration,
-    DecideSettings,
     Decision,
     decide,
     features,
     readings,
 )
-from flywheel.answer.quote import Draft, QuoteSettings, draft
+from flywheel.answer.quote import Draft, draft
+from flywheel.answer.settings import DecideSettings, QuoteSettings
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker
@@ -103,10 +103,9 @@ class Assistant:
         return self.ranker.rank(near, hits, reader) if self.ranker and near else hits
 
     def _draft(self, question: str, hits: list[Hit], near: Neighbours | None) -> Draft:
-        if self.ranker is None or self.choice is None or near is None:
+        if self.choice is None or near is None:
             return draft(question, hits, self.index.frequencies, self.quoting)
-        ids = [self.ranker.questions[place].id for place in near.places.tolist()]
-        return self.choice.draft(near, ids, hits)
+        return self.choice.draft(near, hits)
 
 
 def _wording(question: str, drafted: Draft, decision: Decision, hits: list[Hit]) -> str:

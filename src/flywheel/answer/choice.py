@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flywheel.answer.quote import Draft, Quoter, Quotes, QuoteSettings, compose
+from flywheel.answer.quote import Draft, Quoter, Quotes, compose
+from flywheel.answer.settings import QuoteSettings
 from flywheel.records import Hit
 from flywheel.search.terms import has_han
 from flywheel.search.trees import Trees
@@ -96,13 +97,9 @@ class Expectation:
         self._log_lengths = np.log1p(np.array(told.lengths))
         self._mean = float(self._log_lengths.mean()) if told.lengths else 0.0
 
-    def of(self, near: Neighbours, ids: Sequence[str]) -> Expected:
-        """Each neighbour's answer weighs by its share (`Neighbours.shares`).
-
-        Args:
-            ids: of the neighbours' examples.
-        """
-        known = [(at, self._places[id]) for at, id in enumerate(ids) if id in self._places]
+    def of(self, near: Neighbours) -> Expected:
+        """Each neighbour's answer weighs by its share (`Neighbours.shares`)."""
+        known = [(at, self._places[id]) for at, id in enumerate(near.ids) if id in self._places]
         places = np.array([place for _, place in known], dtype=np.int64)
         shares = near.shares[[at for at, _ in known]]
         weights = self._vectors.summed(places, shares)
@@ -202,17 +199,13 @@ class LearnedChoice:
         self._frequencies, self._settings = frequencies, settings
         self._expectation = Expectation(told, frequencies)
 
-    def draft(self, near: Neighbours, ids: Sequence[str], hits: Sequence[Hit]) -> Draft:
-        """The draft of most worth; empty where nothing was found.
-
-        Args:
-            ids: of the neighbours' examples.
-        """
+    def draft(self, near: Neighbours, hits: Sequence[Hit]) -> Draft:
+        """The draft of most worth; empty where nothing was found."""
         quoter = Quoter(near.question, self._frequencies, self._settings)
         of = drafts(hits, quoter)
         if not of:
             return Draft(text="", citations=())
-        expected = self._expectation.of(near, ids)
+        expected = self._expectation.of(near)
         worth = self._trees.score(features(of, hits, quoter, expected))
         return composed(of[int(np.argmax(worth))], self._told.opening(near.question))
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
 
-from flywheel.records import Hit, Kind, StageSettings
+from flywheel.answer.settings import DecideSettings
+from flywheel.records import Hit, Kind
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import searched_text
 from flywheel.search.rank import name_terms
@@ -35,13 +35,6 @@ FEATURES = (
     "heading",
     "asked_heading",
 )
-
-
-class DecideSettings(StageSettings):
-    """When the assistant speaks."""
-
-    wrong_cost: float = Field(default=0.5, ge=0, le=100)
-    """How many right answers one wrong answer outweighs. 0 answers always; 3 is careful."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from flywheel.records import Citation, Hit, Passage, StageSettings
+from flywheel.answer.settings import QuoteSettings
+from flywheel.records import Citation, Hit, Passage
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import HAN_RUN, LATIN_WORD, term_ids
 from flywheel.search.vectors import aligned
@@ -46,15 +46,6 @@ HAN_CHARACTERS_PER_WORD = 1.8
 """An English word says about as much as 1.8 Han characters: one budget serves both."""
 NEARLY_AS_GOOD = 0.8
 """Of the best passage's score; a second passage from here on adds as often as it distracts."""
-
-
-class QuoteSettings(StageSettings):
-    """How much of the documents an answer quotes."""
-
-    max_words: int = Field(default=250, ge=20, le=400)
-    """Longest quote, in English words; a Chinese one has 1.8 characters for each."""
-    short_words: int = Field(default=85, ge=0, le=400)
-    """The next best passage joins the best, if it is nearly as good and both stay under this."""
 
 
 @dataclass(frozen=True, slots=True)

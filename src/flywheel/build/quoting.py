@@ -23,11 +23,13 @@ from flywheel.answer.choice import (
     drafts,
     features,
 )
-from flywheel.answer.quote import Draft, Quoter, Quotes, QuoteSettings, num_words
+from flywheel.answer.quote import Quoter, Quotes, num_words
+from flywheel.answer.settings import QuoteSettings
 from flywheel.build.boosting import values
 from flywheel.build.ranker import NUM_PARTS, Rehearsed, part_of
 from flywheel.records import Example
 from flywheel.search.terms import has_han, term_ids
+from flywheel.search.vocabulary import is_courtesy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 1
+CODE_VERSION = 3
 FEWEST = 100
 """Fewer answers than this say less than the defaults know."""
 FEWEST_OPENINGS = 20
@@ -56,15 +58,6 @@ Worth = Callable[[Example, str], tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fitted:
-    """A choice, and what it would have quoted for the questions it learned from."""
-
-    choice: LearnedChoice
-    rehearsed: dict[str, Draft]
-    """By the example's id: chosen by trees that were fitted without its part."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Lesson:
     example: Example
     of: list[tuple[Quotes, ...]]
@@ -79,16 +72,11 @@ class _Lesson:
 
 def fit(
     rehearsed: Sequence[Rehearsed],
-    ids: Sequence[str],
     frequencies: Frequencies,
     settings: QuoteSettings,
     worth: Worth,
-) -> Fitted | None:
-    """The choice learned from these examples' answers; None where they are too few.
-
-    Args:
-        ids: the examples' ids in the order that `Neighbours.places` counts.
-    """
+) -> LearnedChoice | None:
+    """The choice learned from these examples' answers; None where they are too few."""
     answered = [each for each in rehearsed if each.example.answer and each.hits]
     if len(answered) < FEWEST:
         return None
@@ -100,7 +88,6 @@ def fit(
         if (
             lesson := _lesson(
                 each,
-                ids,
                 Quoter(each.example.question, frequencies, settings),
                 expectation,
                 told,
@@ -108,23 +95,18 @@ def fit(
             )
         )
     ]
+    if len({part_of(each.example, NUM_PARTS) for each in lessons}) < NUM_PARTS:
+        return None  # nothing to choose by for those of the only part
     enough = sum(each.quoted_unlearned for each in lessons)
     for quoted_worth in QUOTED_WORTHS:
         chosen = _rehearse(lessons, quoted_worth)
         if sum(each.quoted[at] for each, at in zip(lessons, chosen, strict=True)) >= enough:
             break
-    return Fitted(
-        choice=LearnedChoice(told, _boost(lessons, quoted_worth), frequencies, settings),
-        rehearsed={
-            each.example.id: composed(each.of[at], told.opening(each.example.question))
-            for each, at in zip(lessons, chosen, strict=True)
-        },
-    )
+    return LearnedChoice(told, _boost(lessons, quoted_worth), frequencies, settings)
 
 
 def _lesson(
     each: Rehearsed,
-    ids: Sequence[str],
     quoter: Quoter,
     expectation: Expectation,
     told: Told,
@@ -133,7 +115,7 @@ def _lesson(
     of = drafts(each.hits, quoter)
     if not of:
         return None
-    expected = expectation.of(each.near, [ids[place] for place in each.near.places.tolist()])
+    expected = expectation.of(each.near)
     opening = told.opening(each.example.question)
     marks = np.array([worth(each.example, composed(one, opening).text) for one in of])
     unlearned = quoter.draft(each.hits)
@@ -176,10 +158,10 @@ def tell(examples: Sequence[Example]) -> Told:
 def opening_of(examples: Sequence[Example]) -> str:
     """The words up to the first mark with which most of the answers begin; empty for none.
 
-    A word or two, such as a greeting, and never a number: it tells nothing of the answer itself.
+    A greeting or the like: it tells nothing of the answer itself, as "Yes," would.
     """
-    begun = [(_OPENING.match(each.answer), each) for each in examples]
-    counts = Counter(match.group() for match, _ in begun if match)
+    begun = (_OPENING.match(each.answer) for each in examples)
+    counts = Counter(match.group() for match in begun if match and is_courtesy(match.group()))
     if not counts or len(examples) < FEWEST_OPENINGS:
         return ""
     opening, number = counts.most_common(1)[0]

@@ -17,7 +17,7 @@ import numpy as np
 
 from flywheel.build.boosting import chances
 from flywheel.records import Example, Hit
-from flywheel.search.index import PassageIndex, Reader
+from flywheel.search.index import PassageIndex
 from flywheel.search.learned import Candidate, LearnedRanker, candidates, features, ordered
 from flywheel.search.question_field import Neighbours, QuestionField
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 3
+CODE_VERSION = 6
 FEWEST = 50
 """Fewer questions than this teach less than the search's own order knows."""
 NUM_PARTS = 2
@@ -76,17 +76,17 @@ def fit(
     """The order learned from these questions; None where they are too few.
 
     Args:
+        examples: one without passages only tells what was found wrong.
         search: what an unlearned version finds, best first.
     """
-    if len(examples) < FEWEST:
+    taught = [each for each in examples if each.passages]
+    if len(taught) < FEWEST:
         return None
     field = QuestionField(examples, index)
-    labels = {label for each in examples for label in each.access}
-    everyone = Reader(access=tuple(sorted(index.labels() | labels)))
     lessons: list[_Lesson] = []
-    for done, each in enumerate(examples, start=1):
-        lessons.append(_lesson(field, each, search(each.question), everyone))
-        progress(done, len(examples))
+    for done, each in enumerate(taught, start=1):
+        lessons.append(_lesson(field, each, search(each.question)))
+        progress(done, len(taught))
     lessons = [each for each in lessons if each.of]
     parts = [part_of(each.example, NUM_PARTS) for each in lessons]
     others = [
@@ -109,11 +109,11 @@ def part_of(example: Example, num_parts: int) -> int:
     return zlib.crc32(f"part {example.group or example.id}".encode()) % num_parts
 
 
-def _lesson(field: QuestionField, example: Example, hits: list[Hit], everyone: Reader) -> _Lesson:
-    near = field.around(example.question, everyone, without_group=example.group)
-    of = candidates(field, near, hits, everyone)
+def _lesson(field: QuestionField, example: Example, hits: list[Hit]) -> _Lesson:
+    near = field.around(example.question, without_group=example.group)
+    of = candidates(field, near, hits)
     right = np.array([each.passage.id in example.passages for each in of], dtype=bool)
-    rows = features(field, near, hits, of)
+    rows = features(field, near, of)
     return _Lesson(example=example, near=near, of=of, rows=rows, right=right)
 
 

@@ -65,8 +65,13 @@ def _counts(items: Items) -> str:
         (len(items.feedback), "act of feedback"),
         (len(items.documents), "document"),
         (len(items.shown), "answer shown to others"),
+        (len(items.exam_items), "gold answer of the exam"),
     )
-    plural = {"act of feedback": "acts of feedback", "answer shown to others": "answers shown"}
+    plural = {
+        "act of feedback": "acts of feedback",
+        "answer shown to others": "answers shown",
+        "gold answer of the exam": "gold answers of the exam",
+    }
     parts = [
         f"{number} {plural.get(noun, noun + 's') if number != 1 else noun}"
         for number, noun in counts
@@ -83,6 +88,7 @@ def _data(kind: TargetKind, erased: Erased) -> dict[str, Any]:
         "feedback": len(erased.items.feedback),
         "documents": len(erased.items.documents),
         "shown": len(erased.items.shown),
+        "exam_items": len(erased.items.exam_items),
         "versions": list(erased.versions),
         "version": erased.version,
         "champion": erased.champion,

@@ -27,6 +27,10 @@ from flywheel.evaluate.metrics import Row
 ERROR_RATE = 0.05
 """What all decisions on the same items may spend together: the shares 1/(k (k+1)) sum to 1."""
 
+MAX_RESAMPLES = 400_000
+"""200 / α up to the ninth decision on the same items. Later ones err with at most 1 / 400,000 more
+than their α: where that is smaller still, the smallest resample is the bound."""
+
 POWER = 0.8
 """The chance with which `smallest_gain` would have been seen."""
 
@@ -49,6 +53,7 @@ class Comparison:
     smallest_gain: float
     """What would have been seen four times of five, with differences that vary as these do."""
     alpha: float
+    """The first decision's where not even that one was shown, since no later one is then."""
     num_resamples: int
     num_groups: int
     """Groups that the metric says something about."""
@@ -80,13 +85,19 @@ def enough(alpha: float) -> int:
 
 
 def compare(
-    champion: Sitting, challenger: Sitting, metric: str, k: int | None, seed: int
+    champion: Sitting,
+    challenger: Sitting,
+    metric: str,
+    k: int | None,
+    seed: int,
+    margin: float = 0.0,
 ) -> Comparison:
     """The paired bootstrap over question groups, one-sided.
 
     Args:
         k: this is the k-th decision on these items, which share 0.05; None for one that claims no
             gain and has 0.05 of its own.
+        margin: what is to be shown is a change above -`margin`.
 
     Raises:
         ValueError: the sittings are not of the same questions, or the metric says nothing
@@ -98,11 +109,13 @@ def compare(
     values = [float(of(pair.seen(everyone))[0]) for of in pair.statistics]
     if math.isnan(sum(values)):
         raise ValueError(f"{metric} says nothing about these questions")
-    alpha = ERROR_RATE if k is None else alpha_of(k)
-    # ≥ 200 resamples beyond the bound: its own error is then below 7 % of alpha.
-    num_resamples = math.ceil(200 / alpha)
-    groups = np.arange(pair.num_groups + 1)
-    drawn = bootstrap.resample([pair.gain, pair.gain_seen], groups, num_resamples, seed)
+    asked = ERROR_RATE if k is None else alpha_of(k)
+    # A late decision asks for many resamples: only what the first would show is worth them.
+    alpha = max(asked, alpha_of(1))
+    drawn = _drawn(pair, alpha, seed)
+    if asked < alpha and _low(drawn[0], alpha) > -margin:
+        alpha = asked
+        drawn = _drawn(pair, alpha, seed)
     low, low_seen = (_low(each, alpha) for each in drawn)
     seen = drawn[1][~np.isnan(drawn[1])]
     gain = pair.sign * (values[1] - values[0])
@@ -114,9 +127,9 @@ def compare(
         low=low,
         low_seen=low_seen,
         high_seen=float(np.quantile(seen, 1 - alpha)),
-        smallest_gain=_smallest_gain(drawn[0], gain, alpha, pair.num_groups),
+        smallest_gain=_smallest_gain(drawn[0], gain, asked, pair.num_groups),
         alpha=alpha,
-        num_resamples=num_resamples,
+        num_resamples=drawn.shape[1],
         num_groups=pair.num_groups,
         num_changed=_num_changed(before, after, metric),
     )
@@ -182,6 +195,14 @@ def _telling(before: list[Row], after: list[Row], metric: str) -> tuple[list[Row
         raise ValueError(f"{metric} says nothing about these questions")
     told = np.flatnonzero(known).tolist()
     return [before[place] for place in told], [after[place] for place in told]
+
+
+def _drawn(pair: _Pair, alpha: float, seed: int) -> Floats:
+    """The gain with the unseen group and without it: float64 [2, resamples]."""
+    # ≥ 200 resamples beyond the bound: its own error is then below 7 % of alpha.
+    num_resamples = min(math.ceil(200 / alpha), MAX_RESAMPLES)
+    groups = np.arange(pair.num_groups + 1)
+    return bootstrap.resample([pair.gain, pair.gain_seen], groups, num_resamples, seed)
 
 
 def _low(drawn: Floats, alpha: float) -> float:

@@ -78,11 +78,6 @@ def found_texts(answer: Answer, k: int) -> list[str]:
     return [passage.text if counts(passage) else "" for passage in answer.passages[:k]]
 
 
-def holds(found: str, evidence: str) -> bool:
-    """Whether the text covers the evidence, as `evidence_recall` means it."""
-    return text.coverage(evidence, found) >= FOUND
-
-
 def is_about(found: str, evidence: str) -> bool:
     """Whether the text covers half of the evidence or lies 80 % inside it.
 

@@ -11,13 +11,16 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flywheel.errors import FeedbackError
 from flywheel.records import PUBLIC, Correction, Feedback, FeedbackKind, Interaction, Role, to_json
 from flywheel.search.terms import fold
+
+CLOCKS_APART = timedelta(hours=1)
+"""How far another machine's clock may be ahead."""
 
 DISPUTED = "curators contradict each other"
 UNFOUND = "its evidence stands in no current document"
@@ -216,6 +219,8 @@ def _with_reason(review: str, reason: str, holds: bool) -> str:
 
 def _filled(act: Feedback, interaction: Interaction | None, now: datetime) -> Feedback:
     act = replace(act, at=_utc(act.at) if act.at else _written(now))
+    if act.at > _written(now + CLOCKS_APART):
+        raise ValueError(f'"at" is in the future: "{act.at}"; leave it out for now')
     if interaction is None:
         return act
     shown = [each.answer or each.draft for each in interaction.candidates]

@@ -39,12 +39,12 @@ REASONS = (
 def held_back(
     acts: Sequence[Feedback], settings: LearnSettings, decisions: Mapping[str, QuarantineDecision]
 ) -> dict[str, str]:
-    """The acts that came in a burst and were not released, with the reason, by id."""
-    return {
-        id: REJECTED if decisions.get(id) == "rejected" else QUARANTINED
-        for id in bursts(acts, settings)
-        if decisions.get(id) != "released"
-    }
+    """The acts that came in a burst and were not released, with the reason, by id.
+
+    What was rejected stays so, whatever counts as a burst later.
+    """
+    held = {id: QUARANTINED for id in bursts(acts, settings) if decisions.get(id) != "released"}
+    return held | {act.id: REJECTED for act in acts if decisions.get(act.id) == "rejected"}
 
 
 def outdated(told: Sequence[Told]) -> dict[str, str]:

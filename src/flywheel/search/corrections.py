@@ -21,12 +21,15 @@ from flywheel.search.wording import Wording, wording
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-NEAR = 0.3
+NEAR = 0.2
 """Shared weight from which a correction is looked at closely; below it no guard is asked. Words
-written as one here and as two there are not shared yet."""
+written as one here and as two there are not shared yet, nor what is alike beside others."""
 
 NUM_CLOSE = 200
 """How many of them are looked at, the most similar first."""
+
+
+_NOTHING = wording("")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,8 @@ class CorrectionIndex:
         self._wordings: list[Wording] = []
         self._totals = array("d")
         self._places: dict[str, int] = {}
+        self._free: list[int] = []
+        """Places of what was removed, for what comes next."""
         self._by_key: dict[str, list[int]] = {}
         self._postings: dict[str, array[int]] = {}
         for correction in corrections:
@@ -64,14 +69,22 @@ class CorrectionIndex:
         read = wording(correction.question)
         with self._lock:
             self.remove(correction.id)
-            place = len(self._corrections)
-            self._corrections.append(correction)
-            self._wordings.append(read)
-            self._totals.append(sum(map(weight, sorted(read.tokens))))
+            place = self._place()
+            self._corrections[place] = correction
+            self._wordings[place] = read
+            self._totals[place] = sum(map(weight, sorted(read.tokens)))
             self._places[correction.id] = place
             self._by_key.setdefault(read.key, []).append(place)
             for token in read.tokens:
                 self._postings.setdefault(token, array("q")).append(place)
+
+    def _place(self) -> int:
+        if not self._free:
+            self._free.append(len(self._corrections))
+            self._corrections.append(None)
+            self._wordings.append(_NOTHING)
+            self._totals.append(0.0)
+        return self._free.pop()
 
     def remove(self, id: str) -> None:
         """Serves a correction no longer; nothing where there is none."""
@@ -83,6 +96,9 @@ class CorrectionIndex:
             self._by_key[read.key].remove(place)
             for token in read.tokens:
                 self._postings[token].remove(place)
+            # What was erased is not kept here either.
+            self._wordings[place] = _NOTHING
+            self._free.append(place)
 
     def match(self, question: str, user: str, access: Sequence[str]) -> Match | None:
         """The correction that answers this user's question, if there is one that he may read.

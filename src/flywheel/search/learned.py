@@ -18,6 +18,7 @@ from flywheel.records import Example, Hit, Passage, from_json, to_json
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.question_field import Neighbours, QuestionField
 from flywheel.search.rank import name_terms
+from flywheel.search.terms import has_han
 from flywheel.search.trees import Trees
 from flywheel.search.vectors import Projector, aligned
 
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-NUM_SIMILAR = 60
-"""Neighbours whose passages become candidates."""
+NUM_FOUND = 70
+"""Of what the search found, the best so many become candidates; more cost time and gain nothing."""
+NUM_SIMILAR = 30
+"""Neighbours whose passages become candidates, too; as many more rank a little worse."""
 NUM_PREDICTING = 30
 """Neighbours whose passages say, by squared likeness, what the right passage would look like."""
 UNPLACED = 150
@@ -57,6 +60,8 @@ FEATURES = (
     "cosine",
     "coverage",
     "named",
+    "meaning",
+    "language",
     "regressed_likeness",
     "regressed_strength",
     "regressed_share",
@@ -71,10 +76,9 @@ class Candidate:
     hit: Hit | None
 
 
-def candidates(
-    field: QuestionField, near: Neighbours, hits: Sequence[Hit], reader: Reader
-) -> list[Candidate]:
+def candidates(field: QuestionField, near: Neighbours, hits: Sequence[Hit]) -> list[Candidate]:
     """What may answer: what the search found, and what the closest questions led to."""
+    hits = hits[:NUM_FOUND]
     found = {hit.passage.id for hit in hits}
     linked = dict.fromkeys(
         id for place in near.places[:NUM_SIMILAR].tolist() for id in field.questions[place].passages
@@ -82,27 +86,24 @@ def candidates(
     others = (field.passages.get(id) for id in linked if id not in found)
     return [
         *(Candidate(passage=hit.passage, hit=hit) for hit in hits),
-        *(Candidate(passage=each, hit=None) for each in others if each and reader.sees(each)),
+        *(Candidate(passage=each, hit=None) for each in others if each),
     ]
 
 
-def features(
-    field: QuestionField, near: Neighbours, hits: Sequence[Hit], of: Sequence[Candidate]
-) -> Floats:
+def features(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -> Floats:
     """What is known of each candidate, float64 [C, len(FEATURES)].
 
     Args:
-        hits: what the search found, best first.
+        of: as `candidates` gives them: those that the search found come first, best first.
     """
     rows = np.zeros((len(of), len(FEATURES)))
-    rows[:, :17] = _searched_and_linked(field, near, hits, of)
+    rows[:, :17] = _searched_and_linked(field, near, of)
     rows[:, 17:] = _compared(field, near, of)
     return rows
 
 
-def _searched_and_linked(
-    field: QuestionField, near: Neighbours, hits: Sequence[Hit], of: Sequence[Candidate]
-) -> Floats:
+def _searched_and_linked(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -> Floats:
+    hits = [each.hit for each in of if each.hit]
     links = _links(field, near)
     rejected = _rejected(field, near)
     popularity = field.popularity(near)
@@ -161,11 +162,13 @@ def _rejected(field: QuestionField, near: Neighbours) -> dict[str, float]:
 
 
 def _compared(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -> Floats:
-    """predicted, cosine, coverage, named and what the regression expects; float64 [C, 7].
+    """From `predicted` on, float64 [C, 9].
 
     predicted: cosine with the passages that the closest questions led to, each weighted by its
-    question's squared similarity. regressed: the same with each weighted by its share, as a
-    cosine and as it is; and the shares of the questions that led to the passage itself.
+    question's squared similarity. meaning: the cosine of an embedding model, 0 without one.
+    language: whether the passage is in the question's. regressed: as predicted, with each weighted
+    by its share, as a cosine and as it is; and the shares of the questions that led to the passage
+    itself.
     """
     vectors = Projector(field.index.vectors.of_passages([each.passage.id for each in of]))
     idf = field.index.frequencies.idf(near.terms)
@@ -180,12 +183,25 @@ def _compared(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -
             vectors.products(near.terms, near.weights),
             vectors.held(near.terms, asked),
             _named([name_terms(each.passage) for each in of], near.terms, asked),
+            np.array(
+                [each.hit.features.get("similarity", 0.0) if each.hit else 0.0 for each in of]
+            ),
+            _is_spoken(near.question, of),
             strength / _norm(regressed[1]),
             strength,
             np.array([share.get(each.passage.id, 0.0) for each in of]),
         ],
         axis=1,
     )
+
+
+def _meaning(candidate: Candidate) -> float:
+    return candidate.hit.features.get("similarity", 0.0) if candidate.hit else 0.0
+
+
+def _is_spoken(question: str, of: Sequence[Candidate]) -> Floats:
+    languages = ("zh-hans", "zh-hant", "mixed") if has_han(question) else ("en", "other", "mixed")
+    return np.array([each.passage.language in languages for each in of], dtype=np.float64)
 
 
 def _norm(weights: Floats) -> float:
@@ -259,12 +275,13 @@ class LearnedRanker:
 
     def around(self, question: str, reader: Reader) -> Neighbours:
         """The learned questions that this one is close to."""
-        return self.field.around(question, reader)
+        return self.field.of(reader).around(question)
 
     def rank(self, near: Neighbours, hits: Sequence[Hit], reader: Reader) -> list[Hit]:
         """The candidates, best first; the score is the estimated chance of being right."""
-        of = candidates(self.field, near, hits, reader)
-        return ordered(of, self._trees.score(features(self.field, near, hits, of)))
+        field = self.field.of(reader)
+        of = candidates(field, near, hits)
+        return ordered(of, self._trees.score(features(field, near, of)))
 
     @property
     def questions(self) -> tuple[Example, ...]:

@@ -8,9 +8,10 @@ against it. The same both ways round.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from flywheel.search.vocabulary import alike
 from flywheel.search.wording import Wording
 
 _KINDS_ALIKE = (
@@ -51,6 +52,16 @@ _WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
 
 _PLACES = {"~公司", "~家里", "~车", "~里面"}
 
+_GIVEN = {"*get", "*give"}
+"""What comes of a need, and so is another question than the need."""
+
+_DURATIONS = ("@howlong", "@howsoon")
+_ASKED_FOR: dict[str, tuple[str, ...]]
+_ASKED_FOR = {"~period": _DURATIONS, "~long": _DURATIONS, "~day": _DURATIONS}
+_ASKED_FOR |= dict.fromkeys(("~rule", "~place", "~symbol", "~kind", "~process", "~item"), ())
+"""Nouns that add little, but for behind *what is the*: what the rules are is not how much it is.
+With the other kinds that ask for the same."""
+
 _ROOT_LETTERS = 4
 _FAMILY = re.compile(
     "|".join(("", "e", "y", "ment", "ation", "ition", "tion", "ion", "al", "ance", "ence", "anc",
@@ -76,11 +87,11 @@ def similarity(one: Wording, other: Wording) -> float:
 def objection(one: Wording, other: Wording) -> str:
     """Why two wordings cannot be taken to ask the same, or empty."""
     one, other = _after_what_is_done(one, other), _after_what_is_done(other, one)
-    apart = _Apart.of(one, other)
     for reason, objects in _GUARDS:
-        if objects(one, other, apart):
+        if objects(one, other):
             return reason
-    return ""
+    apart = _Apart.of(one, other)
+    return next((reason for reason, objects in _GUARDS_APART if objects(one, other, apart)), "")
 
 
 def _after_what_is_done(one: Wording, other: Wording) -> Wording:
@@ -102,8 +113,13 @@ class _Apart:
 
     @classmethod
     def of(cls, one: Wording, other: Wording) -> _Apart:
-        alike = _compounds(one, other) | _families(one, other)
-        return cls(one.tokens - other.tokens - alike, other.tokens - one.tokens - alike)
+        same = _compounds(one, other) | _families(one, other)
+        beside = one.tokens & other.tokens | same
+        if _same_kind(one, other):
+            beside |= {one.kind, other.kind}
+        same |= _exchangeable(one, other, beside)
+        sides = (one.tokens - other.tokens - same, other.tokens - one.tokens - same)
+        return cls(*(frozenset(_said(side, beside)) for side in sides))
 
 
 def _weight(tokens: Collection[str]) -> float:
@@ -113,7 +129,14 @@ def _weight(tokens: Collection[str]) -> float:
 def _same_kind(one: Wording, other: Wording) -> bool:
     """Whether both ask for the same thing, as far as their question words tell."""
     modals_agree = _alike(one.modal, other.modal, _MODALS_ALIKE)
-    return modals_agree and _alike(one.kind, other.kind, _KINDS_ALIKE)
+    kinds_agree = _alike(one.kind, other.kind, _KINDS_ALIKE)
+    return modals_agree and (kinds_agree or _kinds_beside(one, other))
+
+
+def _kinds_beside(one: Wording, other: Wording) -> bool:
+    """Whether both kinds ask the same beside a word of both: when, how often an oil is changed."""
+    where = alike().pairs.get(frozenset((one.kind, other.kind)), frozenset())
+    return not where.isdisjoint(one.tokens & other.tokens)
 
 
 def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:
@@ -121,13 +144,24 @@ def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:
 
 
 def _exchanged(apart: _Apart) -> bool:
-    """Whether a plain verb stands in the place of another: where I get it, where I put it.
+    """Whether a plain verb stands in the place of another: where I get it, where I put it; what I
+    need, what I get. Or a place that goes without saying: at work, at home."""
+    sides = ((apart.one, apart.other), (apart.other, apart.one))
+    if all(any(token[0] == "*" for token in side) for side, _ in sides):
+        return True
+    if all(not _PLACES.isdisjoint(side) for side, _ in sides):
+        return True
+    return any("~need" in one and not other.isdisjoint(_GIVEN) for one, other in sides)
 
-    Or a place that goes without saying in the place of another: at work, at home.
-    """
-    sides = (apart.one, apart.other)
-    verbs = all(any(token[0] == "*" for token in side) for side in sides)
-    return verbs or all(not _PLACES.isdisjoint(side) for side in sides)
+
+def _asks_for_other(one: Wording, other: Wording, apart: _Apart) -> bool:
+    """Whether *what is the* has a noun that the other question does not ask for."""
+    sides = ((one.kind, other.kind, apart.one), (other.kind, one.kind, apart.other))
+    return any(
+        kind == "@whatis" != asked and asked not in ("", "@what", *_ASKED_FOR[token])
+        for kind, asked, tokens in sides
+        for token in tokens & _ASKED_FOR.keys()
+    )
 
 
 def _compounds(one: Wording, other: Wording) -> frozenset[str]:
@@ -159,24 +193,50 @@ def _related(this: str, that: str) -> bool:
     return is_root and all(_FAMILY.fullmatch(each[root:]) for each in (this, that))
 
 
+def _exchangeable(one: Wording, other: Wording, beside: frozenset[str]) -> frozenset[str]:
+    """Tokens that can stand for one on the other side, beside what both have."""
+    found: set[str] = set()
+    for this in one.tokens - other.tokens:
+        for that in other.tokens - one.tokens:
+            where = alike().pairs.get(frozenset((this, that)))
+            if where is not None and (not where or where & beside):
+                found |= {this, that}
+    return frozenset(found)
+
+
+def _said(tokens: frozenset[str], beside: frozenset[str]) -> Iterator[str]:
+    """The tokens; what goes without saying beside what both have, as a plain verb would."""
+    unsaid = alike().unsaid
+    for token in tokens:
+        yield f"*{token}" if unsaid.get(token, frozenset()) & beside else token
+
+
 def _misnamed(one: Wording, other: Wording) -> bool:
     """Whether a name is on one side alone, in whatever form."""
     return bool((one.tokens ^ other.tokens) & (one.names | other.names))
+
+
+def _says(wording: Wording) -> bool:
+    """Whether there is a word of weight at all."""
+    return any(map(_is_heavy, wording.tokens))
 
 
 def _is_heavy(token: str) -> bool:
     return token[0] not in "*~"
 
 
-_Guard = Callable[[Wording, Wording, _Apart], bool]
+_GUARDS: tuple[tuple[str, Callable[[Wording, Wording], bool]], ...] = (
+    ("number", lambda one, other: one.numbers != other.numbers),
+    ("negation", lambda one, other: one.negations != other.negations),
+    ("kind", lambda one, other: not _same_kind(one, other)),
+    ("name", _misnamed),
+    ("order", lambda one, other: one.bound != other.bound),
+    ("nothing shared", lambda one, other: not (_says(one) and _says(other))),
+)
 
-_GUARDS: tuple[tuple[str, _Guard], ...] = (
-    ("number", lambda one, other, apart: one.numbers != other.numbers),
-    ("negation", lambda one, other, apart: one.negations != other.negations),
-    ("kind", lambda one, other, apart: not _same_kind(one, other)),
-    ("name", lambda one, other, apart: _misnamed(one, other)),
-    ("order", lambda one, other, apart: one.bound != other.bound),
+_GUARDS_APART: tuple[tuple[str, Callable[[Wording, Wording, _Apart], bool]], ...] = (
     ("left over", lambda one, other, apart: any(map(_is_heavy, apart.one | apart.other))),
     ("exchange", lambda one, other, apart: _exchanged(apart)),
-    ("nothing shared", lambda one, other, apart: not any(map(_is_heavy, one.tokens))),
+    ("asked for", _asks_for_other),
 )
+"""These cost more, so they come last."""

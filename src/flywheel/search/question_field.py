@@ -1,13 +1,13 @@
 """The questions that feedback answered: those a new one is close to, and what they tell of it.
 
 A question that led to a passage is a searched field of that passage: what is close to it finds
-the passage, even where no word agrees. A reader profits only from questions that he may see.
+the passage, even where no word agrees. A reader profits only from what he may see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,8 @@ class Neighbours:
     weights: Floats
     """The question's unit vector over its terms."""
     places: npt.NDArray[np.int64]
+    ids: tuple[str, ...]
+    """Of what taught them, in this order."""
     similarities: Floats
     """Cosines, each times what its user's word weighs, all above 0, float64 [M]."""
     shares: Floats
@@ -49,8 +51,12 @@ class Neighbours:
     """What counts as not learned: the question's own group while fitting."""
 
 
+MOST_VIEWS = 16
+"""Kinds of readers whose views are kept: each takes as much memory as the questions do."""
+
+
 class QuestionField:
-    """The learned questions, ready to be compared with a new one."""
+    """The learned questions, ready to be compared with a new one by a reader who may see all."""
 
     def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
         self.questions = tuple(questions)
@@ -65,11 +71,38 @@ class QuestionField:
         named = {id for each in questions for id in (*each.passages, *each.rejected)}
         self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
         self._led_to = index.vectors.means([each.passages for each in questions])
-        self._readable: dict[tuple[str, ...], npt.NDArray[np.bool_]] = {}
+        self._views: dict[Reader, QuestionField] = {}
         self._popularity = _popularity(questions)
 
-    def around(self, question: str, reader: Reader, without_group: str = "") -> Neighbours:
-        """The learned questions closest to this one, of those that the reader may see.
+    def of(self, reader: Reader) -> QuestionField:
+        """What of it this reader may see, as if no more had been learned: neither a question nor a
+        passage that is hidden from him has a say in what he is shown."""
+        view = self._views.get(reader)
+        if view is None:
+            view = self._views[reader] = self._view(reader)
+            for oldest in list(self._views)[:-MOST_VIEWS]:
+                self._views.pop(oldest, None)
+        return view
+
+    def _view(self, reader: Reader) -> QuestionField:
+        labels = set(reader.access)
+        gone = {id for id, passage in self.passages.items() if not reader.sees(passage)}
+        left = [each for each in self.questions if not labels.isdisjoint(each.access)]
+        if gone:
+            left = [
+                replace(
+                    each,
+                    passages=tuple(id for id in each.passages if id not in gone),
+                    rejected=tuple(id for id in each.rejected if id not in gone),
+                )
+                for each in left
+                if not gone.issuperset((*each.passages, *each.rejected))
+            ]
+        is_all = not gone and len(left) == len(self.questions)
+        return self if is_all else QuestionField(left, self.index)
+
+    def around(self, question: str, without_group: str = "") -> Neighbours:
+        """The learned questions closest to this one.
 
         Their shares solve (K + N) s = k, with K the cosines among them, k those with the question
         and N the noise: kernel ridge regression, which does not count twice what two alike
@@ -83,7 +116,6 @@ class QuestionField:
         weights = weights / max(float(np.linalg.norm(weights)), 1e-9)
         # Who counts less must be the closer to lead as far.
         similarities = self._asked.products(terms, weights) * self._trust
-        similarities[~self._readable_by(reader)] = 0.0
         if without_group:
             similarities[self._groups == without_group] = 0.0
         closest = np.argsort(-similarities, kind="stable")[:NUM_NEIGHBOURS]
@@ -94,6 +126,7 @@ class QuestionField:
             terms=terms,
             weights=weights,
             places=closest,
+            ids=tuple(self.questions[place].id for place in closest.tolist()),
             similarities=similarities[closest],
             shares=np.linalg.solve(kernel, similarities[closest] / self._trust[closest]).astype(
                 np.float64
@@ -118,13 +151,6 @@ class QuestionField:
         own = _popularity([self.questions[place] for place in places])
         left = {id: max(self._popularity[id] - number, 0.0) for id, number in own.items()}
         return {**self._popularity, **left}
-
-    def _readable_by(self, reader: Reader) -> npt.NDArray[np.bool_]:
-        if reader.access not in self._readable:
-            labels = set(reader.access)
-            allowed = [not labels.isdisjoint(each.access) for each in self.questions]
-            self._readable[reader.access] = np.array(allowed, dtype=bool)
-        return self._readable[reader.access]
 
     def _weights(self, terms: TermIds) -> Floats:
         """What terms weigh between questions: little if usual in passages, or in questions.

@@ -14,9 +14,8 @@ import zlib
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     TermIds = npt.NDArray[np.int64]
@@ -86,6 +85,8 @@ def has_han(text: str) -> bool:
 
 def term_ids(text: str) -> TermIds:
     """The distinct terms of a text, hashed: stems, numbers, Han characters and pairs; sorted."""
+    import numpy as np  # here, since most of what reads settings only folds
+
     folded = fold(text)
     ids = [_bucket(stem(word)) for word in LATIN_WORD.findall(folded)]
     for run in HAN_RUN.findall(folded):

@@ -10,7 +10,7 @@ shorter wordings it holds. A token's first character is its class:
     *  a plain verb: may go without saying, but not stand for another
     ~  a word that adds little
 
-and all else is content.
+and all else is content. What says the same only beside certain words is in words/alike.txt.
 """
 
 from __future__ import annotations
@@ -19,21 +19,33 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, combinations
 from typing import NamedTuple
 
-from flywheel.search.terms import HAN_RUN, stem
+from flywheel.search.terms import HAN_RUN, LATIN_WORD, fold, stem
 
 
 class English(NamedTuple):
     """The wordings of the English lists."""
 
+    exact: dict[tuple[str, ...], tuple[str, ...]]
+    """The words of a wording → its tokens: a medication is no medic."""
     table: dict[tuple[str, ...], tuple[str, ...]]
-    """The stems of a wording → its tokens."""
+    """The stems of a wording → its tokens; of wordings with the same stems, those of the shortest
+    one."""
     lengths: dict[str, list[int]]
     """By the first stem of a wording, how many words there may be, the most first."""
     halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]]
     """Wordings with other words between (get … off): first stem → other stems → tokens."""
+
+
+class Alike(NamedTuple):
+    """What says the same beside other words, and only there."""
+
+    pairs: dict[frozenset[str], frozenset[str]]
+    """Two tokens → beside which others one can stand for the other; empty where always."""
+    unsaid: dict[str, frozenset[str]]
+    """A token → beside which others it goes without saying."""
 
 
 class Chinese(NamedTuple):
@@ -55,20 +67,31 @@ class Courtesies(NamedTuple):
 @cache
 def english() -> English:
     """The English lists, ready to look up."""
-    table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    exact: dict[tuple[str, ...], tuple[str, ...]] = {}
     halves: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
     for tokens, each in _rows("english"):
         first, apart, second = each.partition(" … ")
         if apart:
-            halves.setdefault(stem(first), {})[_stems(second)] = tokens
+            halves.setdefault(stem(first), {}).setdefault(_stems(second), tokens)
         else:
-            table.setdefault(_stems(each), tokens)
+            exact.setdefault(tuple(each.split()), tokens)
+    table = _by_stems(exact)
     kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
     for (kind, *nouns), each in _rows("english_kinds"):
         alike = (table.get((stem(noun),), (noun,)) for noun in nouns)
-        kinds.setdefault(_stems(each), (kind, *chain.from_iterable(alike)))
-    table |= kinds
-    return English(table, _lengths(table), halves)
+        kinds.setdefault(tuple(each.split()), (kind, *chain.from_iterable(alike)))
+    exact |= kinds
+    table |= _by_stems(kinds)
+    return English(exact, table, _lengths(table), halves)
+
+
+def _by_stems(
+    exact: dict[tuple[str, ...], tuple[str, ...]],
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    table: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for words in sorted(exact, key=lambda words: len(" ".join(words))):
+        table.setdefault(_stems(" ".join(words)), exact[words])
+    return table
 
 
 def _lengths(wordings: Iterable[Sequence[str]]) -> dict[str, list[int]]:
@@ -102,12 +125,41 @@ def chinese_events() -> frozenset[str]:
 
 
 @cache
+def alike() -> Alike:
+    """The list of what says the same beside other words: `tokens: beside | beside`.
+
+    One token at the left goes without saying; of several, each can stand for each.
+    """
+    pairs: dict[frozenset[str], frozenset[str]] = {}
+    unsaid: dict[str, frozenset[str]] = {}
+    for line in _lines("alike"):
+        left, _, right = line.partition(":")
+        tokens, beside = left.split(), frozenset(right.split())
+        if len(tokens) == 1:
+            unsaid[tokens[0]] = unsaid.get(tokens[0], frozenset()) | beside
+        for pair in map(frozenset, combinations(tokens, 2)):
+            known = pairs.get(pair, beside)
+            pairs[pair] = known | beside if known and beside else frozenset()
+    return Alike(pairs, unsaid)
+
+
+@cache
 def courtesies(place: str) -> Courtesies:
     """What may stand `before` or `after` a question."""
     every = [phrase.strip() for line in _lines(f"courtesies_{place}") for phrase in line.split("|")]
     han = "|".join(sorted((each for each in every if HAN_RUN.match(each)), key=len, reverse=True))
     words = frozenset(tuple(each.split()) for each in every if not HAN_RUN.match(each))
     return Courtesies(words, re.compile(f"^(?:{han})+"), re.compile(f"(?:{han})+$"))
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether a text is nothing but what may stand before a question."""
+    known, folded = courtesies("before"), fold(text)
+    words = tuple(LATIN_WORD.findall(folded))
+    han = "".join(HAN_RUN.findall(folded))
+    return (words in known.phrases and not han) or (
+        not words and bool(known.leading.fullmatch(han))
+    )
 
 
 def _rows(name: str) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -57,12 +57,16 @@ _BINDS_NEXT = {"^from", "^before", "^after", "^over", "^under", "^until", "^sinc
 _BINDS_NEXT |= {"^except", "^only", "^比", "^从", "^到", "^只", "换成"}
 _BINDS_LAST = {"^之前", "^之后"}
 _IN_TIME = {"^前": "^之前", "^后": "^之后"}
-_TURNS = {"@once": ("@howlong", "@howoften"), "@way": ("@what", "@how")}
+_TURNS = {
+    "@once": {"@howlong": "@howoften"},
+    "@way": {"@what": "@how", "@whatis": "@how"},
+}
 """Words that turn the question word before them into another: 多久换一次, what way."""
 _IMPLIED = {
     "^maximum": "@most",
     "^最大": "@most",
     "^最长": "@most",
+    "limit": "@most",
     "^minimum": "@least",
     "^最小": "@least",
 }
@@ -140,6 +144,8 @@ def wording(text: str) -> Wording:
     if implied and kind in _QUANTITIES:
         modal, content = implied, [token for token in content if token.text not in _IMPLIED]
     texts = [token.text for token in content]
+    if kind == "@when" and "^latest" in texts:
+        modal = "@must"
     return Wording(
         key=_key(core) or fold(text).strip(),
         kind=kind,
@@ -306,8 +312,16 @@ def _apart(pieces: Sequence[_Piece], position: int) -> _Apart | None:
         for second, tokens in halves.items():
             end = start + len(second)
             if tuple(stem(piece.text) for piece in pieces[start:end]) == second:
+                if _spans(pieces, position + 1, start):
+                    continue
                 return _Apart(start, end, tokens)
     return None
+
+
+def _spans(pieces: Sequence[_Piece], first: int, end: int) -> bool:
+    """Whether a wording from before goes on at the end: get a day off."""
+    found = ((at, _phrase(pieces, at)) for at in range(first, end) if pieces[at].kind == "word")
+    return any(phrase and at + phrase.length > end for at, phrase in found)
 
 
 class _Phrase(NamedTuple):
@@ -321,11 +335,12 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
     counted = position > 0 and pieces[position - 1].kind == "number"
     if len(first) == 1 and first in _UNITS and not counted:
         return None
-    table, lengths, _ = english()
+    exact, table, lengths, _ = english()
     for length in lengths.get(stem(first), ()):
-        words = tuple(stem(piece.text) for piece in pieces[position : position + length])
-        if words in table:
-            return _Phrase(length, table[words])
+        words = tuple(piece.text for piece in pieces[position : position + length])
+        tokens = exact.get(words, table.get(tuple(map(stem, words))))
+        if tokens is not None:
+            return _Phrase(length, tokens)
     return None
 
 
@@ -375,13 +390,14 @@ def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     kinds = [token for token in stream if token[0] == "@"]
     modal = next((each for each in _MODALS if each in kinds), "")
     asked = next((each for each in kinds if each not in (*_MODALS, *_TURNS, "@need")), "")
-    for each, (one, turned) in _TURNS.items():
-        if asked == one and each in kinds[kinds.index(asked) :]:
-            asked = turned
+    behind = kinds[kinds.index(asked) :] if asked else []
+    for each, turned in _TURNS.items():
+        if each in behind:
+            asked = turned.get(asked, asked)
     is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
     if not asked or (stream[0] in _MODALS and not is_told):
         return ("@need" if modal == "@whether" and "@need" in kinds else modal), ""
-    free = asked in ("@how", "@todo") or modal not in ("@must", "@may")
+    free = asked in ("@how", "@todo", "@consequence") or modal not in ("@must", "@may")
     return asked, "" if free else modal
 
 

@@ -105,12 +105,6 @@ def of_keys(conn: Connection, keys: Sequence[str]) -> dict[str, list[Entry]]:
     return found
 
 
-def of_user(conn: Connection, user: str) -> list[Entry]:
-    """What one user corrected, what is withdrawn too."""
-    query = select(corrections).where(corrections.c.user == user).order_by(*_ORDER)
-    return [_entry(row) for row in conn.execute(query)]
-
-
 def changed_since(conn: Connection, change: int) -> list[Entry]:
     """What was put, marked or withdrawn after that change, which `latest_change` gave."""
     query = select(corrections).where(corrections.c.change > change).order_by(*_ORDER)

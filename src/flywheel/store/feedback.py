@@ -62,19 +62,9 @@ def erased(conn: Connection) -> list[str]:
     return list(conn.scalars(query))
 
 
-def of_user(conn: Connection, user: str) -> list[Feedback]:
-    """What one user did, the first act first."""
-    return _where(conn, feedback.c.user == user)
-
-
 def of_interaction(conn: Connection, interaction: str) -> list[Feedback]:
     """What was said to one interaction, the first act first."""
     return _where(conn, feedback.c.interaction == interaction)
-
-
-def count_kinds(conn: Connection) -> dict[str, int]:
-    """How many acts there are of each kind."""
-    return dict(iter(conn.execute(select(feedback.c.kind, func.count()).group_by(feedback.c.kind))))
 
 
 def count_rated(conn: Connection) -> dict[int, dict[str, int]]:

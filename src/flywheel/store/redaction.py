@@ -51,6 +51,8 @@ class Items:
     """Those of the documents whose source stays: adding it again leaves them out."""
     sources: frozenset[str] = frozenset()
     """Sources of which nothing stays."""
+    exam_items: frozenset[str] = frozenset()
+    """Drawn questions of the exam whose gold answer or evidence was of it: the questions stay."""
     user: str = ""
     """Whose name goes from rows of others."""
 
@@ -72,7 +74,7 @@ def of_user(conn: Connection, user: str) -> Items:
     acts = set(conn.scalars(select(feedback.c.id).where(feedback.c.user == user)))
     return Items(
         interactions=frozenset(asked),
-        feedback=frozenset(acts | _on(conn, asked)),
+        feedback=frozenset(acts | acts_on(conn, asked)),
         user=user if _is_named(conn, user) else "",
     )
 
@@ -81,10 +83,11 @@ def of_interaction(conn: Connection, id: str) -> Items:
     """One interaction and what was said about it."""
     there = and_(interactions.c.id == id, interactions.c.user != "")
     asked = set(conn.scalars(select(interactions.c.id).where(there)))
-    return Items(interactions=frozenset(asked), feedback=frozenset(_on(conn, asked)))
+    return Items(interactions=frozenset(asked), feedback=frozenset(acts_on(conn, asked)))
 
 
-def _on(conn: Connection, asked: Iterable[str]) -> set[str]:
+def acts_on(conn: Connection, asked: Iterable[str]) -> set[str]:
+    """The ids of what was said to these interactions."""
     found: set[str] = set()
     for group in in_groups(sorted(asked)):
         on = and_(feedback.c.interaction.in_(group), feedback.c.content != "")
@@ -213,17 +216,15 @@ def _redact_corrections(conn: Connection, items: Items) -> Iterator[str]:
 
 def _redact_exam_items(conn: Connection, items: Items) -> Iterator[str]:
     """A drawn question goes with its interaction; what a curator says to it, with himself or with
-    the document that his evidence stands in. Then it waits for another one."""
+    what it was taken from. Then it waits for another one."""
     for row in _taken(conn, exam_items, items.interactions, exam_items.c.interaction):
         yield from (row.question, row.answer, row.user, *row.evidence)
     exam_item_store.erase_interactions(conn, sorted(items.interactions))
     if items.user:
         exam_item_store.erase_user(conn, items.user)
-    texts = [row.text for row in _taken(conn, passages, items.documents, passages.c.document)]
-    for row in conn.execute(select(exam_items).where(exam_items.c.state == "gold")).all():
-        if any(piece.strip() in text for piece in row.evidence for text in texts):
-            yield row.answer
-            exam_item_store.blank(conn, row.id)
+    for row in _taken(conn, exam_items, items.exam_items):
+        yield row.answer
+        exam_item_store.blank(conn, row.id)
 
 
 def _remove_documents(conn: Connection, items: Items) -> Iterator[str]:
@@ -281,7 +282,3 @@ def _taken(conn: Connection, table: Table, ids: Iterable[str], column: Any = Non
 def _empty(conn: Connection, table: Table, ids: Iterable[str], **values: Any) -> None:
     for group in in_groups(sorted(ids)):
         conn.execute(update(table).where(table.c.id.in_(group)).values(values))
-
-
-def _all(conn: Connection, wanted: Any, column: Any, value: Any) -> set[str]:
-    return set(conn.scalars(select(wanted).where(column == value)))

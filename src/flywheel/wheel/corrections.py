@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from flywheel.search.corrections import CorrectionIndex, Match
 from flywheel.search.index import Reader
 from flywheel.store import corrections
@@ -15,6 +17,7 @@ class LiveCorrections:
         self._database = database
         self._index = CorrectionIndex()
         self._change = 0
+        self._refreshing = threading.Lock()
 
     def match(self, question: str, user: str, reader: Reader) -> Match | None:
         """The correction that answers this user's question, if there is one."""
@@ -22,11 +25,13 @@ class LiveCorrections:
         return self._index.match(question, user, reader.access)
 
     def _refresh(self) -> None:
-        with self._database.read() as conn:
-            entries = corrections.changed_since(conn, self._change)
-        for entry in entries:
-            if entry.withdrawn:
-                self._index.remove(entry.correction.id)
-            else:
-                self._index.add(entry.correction)
-            self._change = max(self._change, entry.change)
+        # One at a time: of two threads the one that had read less could else have the last word.
+        with self._refreshing:
+            with self._database.read() as conn:
+                entries = corrections.changed_since(conn, self._change)
+            for entry in entries:
+                if entry.withdrawn:
+                    self._index.remove(entry.correction.id)
+                else:
+                    self._index.add(entry.correction)
+                self._change = max(self._change, entry.change)

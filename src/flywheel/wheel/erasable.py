@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -15,11 +16,12 @@ from sqlalchemy import Connection
 
 from flywheel.collect.read import printable
 from flywheel.errors import UsageError
-from flywheel.store import documents, erasures, redaction
+from flywheel.store import documents, erasures, exam_items, redaction
 from flywheel.store.documents import StagedDocument
 from flywheel.store.erasures import TargetKind
 from flywheel.store.redaction import Items
 from flywheel.wheel import ingest
+from flywheel.wheel.evidence import EvidenceIndex
 from flywheel.wheel.proof import MIN_BYTES, Needles, pieces, without_others
 from flywheel.wheel.workspace import Workspace
 
@@ -71,17 +73,18 @@ def items_of(conn: Connection, kind: TargetKind, name: str) -> Items:
         return _of_source(conn, name)
     own = redaction.of_user(conn, name) if kind == "user" else redaction.of_interaction(conn, name)
     answers = redaction.answers_of(conn, own.feedback)
-    copied = Needles(pieces(answers, MIN_BYTES["source"]))
+    copied = Needles(pieces(answers, MIN_BYTES[kind]))
     copied = without_others(conn, copied, "source", ())
     shown = {
         id
         for id, _, candidates in redaction.shown(conn)
         if id not in own.interactions and _shows(candidates, own, copied)
     }
+    on_shown = redaction.acts_on(conn, shown)  # they repeat it, however short it is
     said = {
         id
         for id, its_kind, texts in redaction.said(conn)
-        if its_kind not in _OWN_WORDS and copied.found_in_texts(texts)
+        if its_kind not in _OWN_WORDS and (id in on_shown or copied.found_in_texts(texts))
     }
     return replace(own, shown=frozenset(shown), feedback=own.feedback | said)
 
@@ -116,7 +119,21 @@ def _of_source(conn: Connection, place: str) -> Items:
         documents=frozenset(chosen),
         files=frozenset(id for id, each in chosen.items() if each.source not in whole),
         sources=frozenset(whole),
+        exam_items=frozenset(_golden(conn, copied, set(texts))),
     )
+
+
+def _golden(conn: Connection, copied: Needles, passages_gone: set[str]) -> Iterator[str]:
+    """The drawn questions that a curator answered in erased words, or from what is erased alone."""
+    golden = [each for each in exam_items.list_items(conn) if each.state == "gold"]
+    if not golden:
+        return
+    index = EvidenceIndex(documents.iterate_passages(conn))
+    for each in golden:
+        stands_in = index.locate(each.evidence).passages
+        is_of_it = bool(stands_in) and passages_gone.issuperset(stands_in)
+        if is_of_it or copied.found_in_texts([each.answer, *each.evidence]):
+            yield each.id
 
 
 def _lies_in(document: StagedDocument, place: str) -> bool:

@@ -20,8 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from flywheel.answer.decide import DecideSettings
-from flywheel.answer.quote import QuoteSettings
+from flywheel.answer.settings import DecideSettings, QuoteSettings
 from flywheel.errors import StoreError
 from flywheel.store import corrections, documents, erasures, redaction, state, versions
 from flywheel.store.erasures import Erasure, TargetKind

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import SourceError
-from flywheel.evaluate import metrics
+from flywheel.evaluate import metrics, text
 from flywheel.evaluate.compare import ERROR_RATE, enough
 from flywheel.evaluate.exam import Sitting, read_exam
 from flywheel.learn.feedback import normal_form
@@ -22,7 +22,7 @@ from flywheel.search.index import PassageIndex, Reader
 from flywheel.store import state
 from flywheel.store.versions import Version
 from flywheel.wheel import gate, growth, stages
-from flywheel.wheel.settings import ExamSettings
+from flywheel.wheel.settings import ExamSettings, GateSettings
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def stale(champion: Sitting, challenger: Sitting, index: PassageIndex) -> frozen
 
 def _holds(index: PassageIndex, evidence: str) -> bool:
     hits = index.search(evidence, Reader(access=tuple(index.labels())), limit=5)
-    return any(metrics.holds(hit.passage.text, evidence) for hit in hits)
+    # Together, as `evidence_recall` counts it: what is split elsewhere now is still there.
+    return text.coverage(evidence, *(hit.passage.text for hit in hits)) >= metrics.FOUND
 
 
 def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
@@ -199,12 +200,17 @@ def was_latest(workspace: Workspace, exam: Sequence[ExamQuestion]) -> bool:
         return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate))
 
 
-def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: gate.GateSettings) -> None:
+def forget(conn: Connection) -> None:
+    """The newest version was decided on by nothing that holds: the next turn examines it again."""
+    state.remove(conn, _LATEST)
+
+
+def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings) -> None:
     """Keeps what the newest version was decided on by."""
     state.put(conn, _LATEST, _digest(exam, rules))
 
 
-def _digest(exam: Sequence[ExamQuestion], rules: gate.GateSettings) -> str:
+def _digest(exam: Sequence[ExamQuestion], rules: GateSettings) -> str:
     content = [rules.model_dump(mode="json"), *map(to_json, exam)]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 

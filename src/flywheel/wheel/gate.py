@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from pydantic import Field, field_validator
-
 from flywheel.evaluate.compare import Comparison, compare
 from flywheel.evaluate.exam import Sitting
-from flywheel.evaluate.metrics import PER_QUESTION
-from flywheel.records import StageSettings
+from flywheel.wheel.settings import GateSettings
 
 SEED = 1
 
@@ -29,26 +26,6 @@ Rule: TypeAlias = Literal[
     "first", "unexamined", "newer documents", "gain", "cheaper", "guard", "no gain", "unmeasured"
 ]
 """What decided: the first five promote, the last three keep; `newer documents` may do either."""
-
-
-class GateSettings(StageSettings):
-    """What decides whether a new version serves."""
-
-    primary: str = "evidence_mrr"
-    """The metric that a challenger must gain on."""
-    guards: tuple[str, ...] = ("evidence_recall_at_10", "evidence_quoted", "answer_rouge_l")
-    """Metrics that must not fall. The second and the third watch each other: shorter answers
-    raise the likeness to short gold answers and drop evidence, longer ones the reverse."""
-    margin: float = Field(default=0.05, gt=0, le=0.5)
-    """How much a guarded metric may seem to lose at worst."""
-
-    @field_validator("primary", "guards")
-    @classmethod
-    def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for name in [names] if isinstance(names, str) else names:
-            if name not in PER_QUESTION:
-                raise ValueError(f"{name} is no metric; there are {', '.join(PER_QUESTION)}")
-        return names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,18 +91,21 @@ def decide(
     """
     names = _shared(champion, challenger, settings)
     compared = [compare(champion, challenger, name, None, SEED) for name in names]
+    lost = _lost(champion, challenger, settings)
+    unguarded = _unguarded(champion, settings)
     if newer_documents:
-        return _newer(compared, settings)
+        return _newer(compared, lost, unguarded, settings)
     guards = [each for each in compared if each.metric in settings.guards]
-    if falls := [_falls(each, settings) for each in guards if not _holds(each, settings)]:
-        return Decision(promote=False, rule="guard", reasons=tuple(falls))
+    falls = [_falls(each, settings) for each in guards if not _holds(each, settings)]
+    if lost or falls:
+        return Decision(promote=False, rule="guard", reasons=(*lost, *falls))
     if settings.primary not in names:
         return _unmeasured(settings)
     gain = compare(champion, challenger, settings.primary, k, SEED)
     return Decision(
         promote=gain.is_better,
         rule="gain" if gain.is_better else "no gain",
-        reasons=(_gain(gain), *map(_guarded, guards)),
+        reasons=(_gain(gain), *map(_guarded, guards), *unguarded),
         tested_gain=True,
         sets_bar=gain.is_better,
     )
@@ -138,6 +118,8 @@ def as_good_and_cheaper(
     settings: GateSettings,
     saving: Saving,
     number: int,
+    *,
+    k: int,
 ) -> Decision:
     """Another look at a challenger without a gain, which costs less.
 
@@ -147,12 +129,16 @@ def as_good_and_cheaper(
     Args:
         kept: the decision that it shows no gain.
         best: the sitting of version `number`, of the same questions.
+        k: as `decide` had it. Who tries again and again pays for it here too.
     """
     compared = [
-        compare(best, challenger, name, None, SEED) for name in _shared(best, challenger, settings)
+        compare(best, challenger, name, k, SEED, settings.margin)
+        for name in _shared(best, challenger, settings)
     ]
     cost = f"it costs {saving.share:.2f} of the champion's {saving.what}"
-    if falls := [_falls(each, settings) for each in compared if not _holds(each, settings)]:
+    falls = _lost(best, challenger, settings)
+    falls += [_falls(each, settings) for each in compared if not _holds(each, settings)]
+    if falls:
         against = f"{cost}, but against version {number}, the best: {'; '.join(falls)}"
         return replace(kept, reasons=(*kept.reasons, against))
     as_good = ", ".join(_guarded(each) for each in compared)
@@ -167,7 +153,9 @@ def takes_over(best: Sitting, challenger: Sitting, settings: GateSettings) -> bo
     return challenger.metrics[primary].value >= best.metrics[primary].value
 
 
-def _newer(compared: list[Comparison], settings: GateSettings) -> Decision:
+def _newer(
+    compared: list[Comparison], lost: list[str], unguarded: list[str], settings: GateSettings
+) -> Decision:
     """On newer documents: no loss may show in the questions that were seen.
 
     To rule out an unseen one takes 59 questions even where no answer changes. Who has fewer would
@@ -176,8 +164,8 @@ def _newer(compared: list[Comparison], settings: GateSettings) -> Decision:
     """
     rule: Rule = "newer documents"
     falls = [_falls(each, settings) for each in compared if not each.shows_no_loss(settings.margin)]
-    if falls:
-        return Decision(promote=False, rule=rule, reasons=tuple(falls))
+    if lost or falls:
+        return Decision(promote=False, rule=rule, reasons=(*lost, *falls))
     primary = next((each for each in compared if each.metric == settings.primary), None)
     if primary is None:
         return _unmeasured(settings)
@@ -191,7 +179,7 @@ def _newer(compared: list[Comparison], settings: GateSettings) -> Decision:
             f"{-unseen.low:.2f}",
         )
     )
-    return Decision(promote=True, rule=rule, reasons=(reason, *notes))
+    return Decision(promote=True, rule=rule, reasons=(reason, *notes, *unguarded))
 
 
 def _unmeasured(settings: GateSettings) -> Decision:
@@ -203,6 +191,25 @@ def _shared(one: Sitting, other: Sitting, settings: GateSettings) -> list[str]:
     """The primary and guarded metrics that both sittings have."""
     wanted = dict.fromkeys((settings.primary, *settings.guards))
     return [name for name in wanted if name in one.metrics and name in other.metrics]
+
+
+def _lost(champion: Sitting, challenger: Sitting, settings: GateSettings) -> list[str]:
+    """Why a guard blocks that only the champion can be measured by, as where nothing is answered
+    any more."""
+    return [
+        f"{name} may have fallen: no answer of the challenger can be measured by it"
+        for name in settings.guards
+        if name in champion.metrics and name not in challenger.metrics
+    ]
+
+
+def _unguarded(champion: Sitting, settings: GateSettings) -> list[str]:
+    """Which guards watch nothing; none blocks, since a first exam may have no gold answers."""
+    return [
+        f"{name} is not guarded: no answer of the champion can be measured by it"
+        for name in settings.guards
+        if name not in champion.metrics
+    ]
 
 
 def _holds(each: Comparison, settings: GateSettings) -> bool:

@@ -7,20 +7,21 @@ Not here: how any of it is erased (erasure.py).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from flywheel.build.ranker import FEWEST
 from flywheel.errors import FlywheelError, UsageError
-from flywheel.evaluate.exam import read_exam
-from flywheel.learn.groups import group
 from flywheel.records import Answer, Citation, Example, Feedback, from_json
 from flywheel.store import corrections, documents, erasures, interactions, versions
 from flywheel.store import feedback as feedback_store
 from flywheel.store.corrections import Entry
 from flywheel.store.documents import StagedDocument
 from flywheel.store.versions import Version
+from flywheel.wheel import examination, stages
+from flywheel.wheel.stages import Learnable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -99,8 +100,10 @@ def trace(workspace: Workspace, id: str) -> TracedInteraction | TracedFeedback:
         act = None if interaction else feedback_store.get(conn, id)
         if erasure := erasures.of_item(conn, id):
             raise UsageError(f"{id[:80]!r} was erased at {erasure.at}: nothing of it is kept.")
+        # Read once, for whatever acts there are to explain.
+        learnable = cache(lambda: _learnable(workspace))
         if act is not None:
-            return _traced(workspace, conn, act)
+            return _traced(learnable, conn, act)
         if interaction is None:
             raise UsageError(
                 f"Nothing is known by the id {id[:80]!r}. `flywheel ask` prints the id of an "
@@ -118,10 +121,10 @@ def trace(workspace: Workspace, id: str) -> TracedInteraction | TracedFeedback:
             answer=answer,
             version=version,
             cited=cited,
-            correction=_traced(workspace, conn, answered) if answered else None,
+            correction=_traced(learnable, conn, answered) if answered else None,
             taught=_taught(workspace, conn, version, cited) if answered is None else (),
             given=tuple(
-                _traced(workspace, conn, each) for each in feedback_store.of_interaction(conn, id)
+                _traced(learnable, conn, each) for each in feedback_store.of_interaction(conn, id)
             ),
         )
 
@@ -182,43 +185,40 @@ def _taught(
     return tuple(found)
 
 
-def _traced(workspace: Workspace, conn: Connection, act: Feedback) -> TracedFeedback:
+def _learnable(workspace: Workspace) -> Learnable:
+    try:
+        exam = examination.own(workspace)
+    except FlywheelError:  # an exam that cannot be read keeps nothing out
+        exam = []
+    return stages.learnable(workspace, exam)
+
+
+def _traced(learnable: Callable[[], Learnable], conn: Connection, act: Feedback) -> TracedFeedback:
     learned = tuple(versions.that_learned(conn, act.id))
     entry = corrections.get(conn, act.id)
-    reason = "" if learned else _why_none(workspace, conn, act, entry)
+    reason = "" if learned else _why_none(learnable, act, entry)
     return TracedFeedback(feedback=act, correction=entry, versions=learned, reason=reason)
 
 
-def _why_none(workspace: Workspace, conn: Connection, act: Feedback, entry: Entry | None) -> str:
+def _why_none(learnable: Callable[[], Learnable], act: Feedback, entry: Entry | None) -> str:
     """Why no version learned from an act."""
-    if entry is None:
-        return f"no version has learned from it; it is no correction, but kept: {act.kind}"
-    if entry.withdrawn:
+    if entry and entry.withdrawn:
         return f"withdrawn: {entry.withdrawn}"
-    correction = entry.correction
-    if not correction.verified:
+    if entry and not entry.correction.verified:
         return "not verified: it waits for a curator"
-    if correction.disputed:
+    if entry and entry.correction.disputed:
         return "disputed: a curator has to decide"
-    if not correction.passages:
+    if entry and not entry.correction.passages:
         return "its evidence stands in no current document"
-    if _is_examined(workspace, act.question):
-        return "the exam asks nearly the same, so that no version may learn it"
-    eligible = sum(
-        each.verified and not each.disputed and bool(each.passages)
-        for each in corrections.in_force(conn)
-    )
-    if eligible < FEWEST:
-        return f"a version learns from {FEWEST} corrections on, and there are {eligible}"
+    left = learnable()
+    if act.id in left.left_out:
+        return left.left_out[act.id]
+    if act.id not in left.feedback:
+        return "it tells which answer is better, and no version learns from that yet"
+    num_leading = sum(bool(each.passages) for each in left.examples)
+    if num_leading < FEWEST:
+        return (
+            f"a version learns from {FEWEST} questions with evidence on, and there are "
+            f"{num_leading}"
+        )
     return "no turn has built a version since it came in: flywheel turn"
-
-
-def _is_examined(workspace: Workspace, question: str) -> bool:
-    path = workspace.root / workspace.settings.exam.file
-    if not path.is_file():
-        return False
-    try:
-        exam = read_exam(path)
-    except FlywheelError:
-        return False
-    return bool(group([question], [each.question for each in exam]).overlapping)

@@ -20,7 +20,14 @@ from flywheel.records import to_json
 from flywheel.search.index import every_text
 from flywheel.store import redaction, versions
 from flywheel.store.erasures import TargetKind
-from flywheel.store.tables import corrections, documents, feedback, interactions, passages
+from flywheel.store.tables import (
+    corrections,
+    documents,
+    exam_items,
+    feedback,
+    interactions,
+    passages,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -149,10 +156,12 @@ def prove(
 def without_others(
     conn: Connection, needles: Needles, kind: TargetKind, taken: Collection[str]
 ) -> Needles:
-    """Those that do not stand in what stays and may hold them."""
+    """Those that do not stand in what stays and may hold them: a user's name in the id of what
+    he said, since ids stay."""
+    needles = needles.without(needles.found_in_texts(taken))
     own: Sequence[Table] = (passages, documents)
     if kind != "source":
-        own = (*own, feedback, corrections, interactions)
+        own = (*own, feedback, corrections, interactions, exam_items)
     for table in own:
         texts = redaction.rows(conn, table, without=taken)
         needles = needles.without(needles.found_in_texts(texts))

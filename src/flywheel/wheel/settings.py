@@ -1,4 +1,4 @@
-"""flywheel.toml → Settings. Only nests: each stage's settings stand beside the stage."""
+"""flywheel.toml → Settings. A stage's settings stand beside it, where importing that is quick."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from flywheel.answer.decide import DecideSettings
-from flywheel.answer.quote import QuoteSettings
+from flywheel.answer.settings import DecideSettings, QuoteSettings
 from flywheel.collect.pipeline import CollectSettings
 from flywheel.collect.privacy import PrivacySettings
 from flywheel.collect.quality import QualitySettings
@@ -20,7 +19,6 @@ from flywheel.collect.split import SplitSettings
 from flywheel.errors import SettingsError
 from flywheel.learn.trust import LearnSettings
 from flywheel.records import StageSettings
-from flywheel.wheel.gate import GateSettings
 
 FILE = "flywheel.toml"
 
@@ -48,6 +46,28 @@ class ExamSettings(StageSettings):
     is no such file, an exam is made from the documents and marked as synthetic."""
     num_synthetic: int = Field(default=200, ge=20, le=5000)
     """Questions of such a synthetic exam."""
+
+
+class GateSettings(StageSettings):
+    """What decides whether a new version serves."""
+
+    primary: str = "evidence_mrr"
+    """The metric that a challenger must gain on."""
+    guards: tuple[str, ...] = ("evidence_recall_at_10", "evidence_quoted", "answer_rouge_l")
+    """Metrics that must not fall. The second and the third watch each other: shorter answers
+    raise the likeness to short gold answers and drop evidence, longer ones the reverse."""
+    margin: float = Field(default=0.05, gt=0, le=0.5)
+    """How much a guarded metric may seem to lose at worst."""
+
+    @field_validator("primary", "guards")
+    @classmethod
+    def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        from flywheel.evaluate.metrics import PER_QUESTION
+
+        for name in [names] if isinstance(names, str) else names:
+            if name not in PER_QUESTION:
+                raise ValueError(f"{name} is no metric; there are {', '.join(PER_QUESTION)}")
+        return names
 
 
 class Settings(StageSettings):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.answer.assistant import Assistant
 from flywheel.answer.decide import Calibration
-from flywheel.answer.quote import QuoteSettings
+from flywheel.answer.settings import QuoteSettings
 from flywheel.build import questions
 from flywheel.build import quoting as quoting_fitting
 from flywheel.build import ranker as ranker_fitting
@@ -31,6 +30,12 @@ from flywheel.wheel.workspace import CHOICE, Workspace
 if TYPE_CHECKING:
     from flywheel.search.embed import Embedder
 
+HELD_OUT = {
+    "exam": "the exam asks nearly the same",
+    "neither": "between the exam's questions and those learned from",
+}
+"""Why what stands beside the exam teaches nothing."""
+
 NUM_TRAINING_QUESTIONS = 300
 TRAINING_SEED = 1
 UNANSWERABLE_SHARE = 0.25
@@ -46,12 +51,8 @@ class Learnable:
     """What a version may learn from."""
 
     examples: tuple[Example, ...]
-    num_examined: int
-    """Left out, since the exam asks nearly the same."""
-    num_between: int = 0
-    """Left out, since they would join an exam group to a training group."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many other acts teach nothing, by reason."""
+    left_out: Mapping[str, str]
+    """The acts that teach nothing, each with its reason."""
 
     @property
     def feedback(self) -> frozenset[str]:
@@ -60,9 +61,18 @@ class Learnable:
 
     @property
     def digest(self) -> str:
-        """A hash of the examples, whatever the index."""
-        lines = [to_json(each) for each in self.examples]
-        return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()[:32]
+        """A hash of what users said, whatever the documents now hold."""
+        return _hash([(e.id, e.question, e.answer, e.evidence, e.weight) for e in self.examples])
+
+    @property
+    def inputs(self) -> str:
+        """The same with what it leads to. Without groups: a question that somebody asks may join
+        two of them, and teaches nothing."""
+        return _hash([to_json(replace(each, group="")) for each in self.examples])
+
+
+def _hash(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def index(workspace: Workspace, progress: Progress) -> str:
@@ -118,29 +128,36 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
         held_out = [*(each.question for each in exam), *growth.held_out(conn)]
         asked = [each.question for each in interactions.list_questions(conn)]
     places = growth.places([each.question for each in taught.examples], held_out, asked)
-    parts = [place.part for place in places]
+    first_of: dict[int, str] = {}
+    for each, place in zip(taught.examples, places, strict=True):
+        first_of.setdefault(place.group, each.id)
     return Learnable(
         examples=tuple(
-            replace(each, group=str(place.group))
+            replace(each, group=first_of[place.group])
             for each, place in zip(taught.examples, places, strict=True)
             if place.part == "training"
         ),
-        num_examined=parts.count("exam"),
-        num_between=parts.count("neither"),
-        left_out=Counter(each.reason for each in taught.left_out),
+        left_out={
+            each.id: HELD_OUT[place.part]
+            for each, place in sorted(
+                zip(taught.examples, places, strict=True), key=lambda pair: pair[1].part
+            )
+            if place.part != "training"
+        }
+        | {each.id: each.reason for each in taught.left_out},
     )
 
 
 def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress: Progress) -> str:
     """The order and the choice of quotes that feedback taught. Returns the artifact's key; empty
     with too few."""
-    examples = [each for each in learnable.examples if each.passages]
-    if len(examples) < ranker_fitting.FEWEST:
+    examples = learnable.examples
+    if sum(bool(each.passages) for each in examples) < ranker_fitting.FEWEST:
         return ""
     settings = workspace.settings.quote
     inputs = {
         "index": index_key,
-        "learned": learnable.digest,
+        "learned": learnable.inputs,
         "quote": settings.model_dump(mode="json"),
         "quoting": quoting_fitting.CODE_VERSION,
     }
@@ -149,7 +166,7 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
     def make(folder: Path) -> None:
         index = opened(workspace, index_key)
         assistant = Assistant(index)
-        everyone = Reader(access=tuple(sorted(index.labels())))
+        everyone = _everyone(index)
         fitted = ranker_fitting.fit(
             examples,
             index,
@@ -164,11 +181,14 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
     return key if (folder / "trees.npz").exists() else ""
 
 
+def _everyone(index: PassageIndex) -> Reader:
+    return Reader(access=tuple(sorted(index.labels())))
+
+
 def _save_quoting(
     folder: Path, fitted: ranker_fitting.Fitted, index: PassageIndex, settings: QuoteSettings
 ) -> None:
     """The choice of quotes, where there are answers to learn it from."""
-    ids = [each.id for each in fitted.ranker.questions]
     held = {each.id: each.text for each in fitted.ranker.field.passages.values()}
 
     def worth(example: Example, text: str) -> tuple[float, float]:
@@ -176,10 +196,10 @@ def _save_quoting(
         quoted = [coverage(piece, text) for piece in pieces]
         return rouge_l(text, example.answer), sum(quoted) / max(len(quoted), 1)
 
-    chosen = quoting_fitting.fit(fitted.rehearsed, ids, index.frequencies, settings, worth)
-    if chosen:
+    choice = quoting_fitting.fit(fitted.rehearsed, index.frequencies, settings, worth)
+    if choice:
         (folder / CHOICE).mkdir()
-        chosen.choice.save(folder / CHOICE)
+        choice.save(folder / CHOICE)
 
 
 def thresholds(
@@ -206,7 +226,8 @@ def thresholds(
         chosen = workspace.choice(ranker_key, index, settings.quote)
         assistant = Assistant(index, quoting=settings.quote, ranker=ranked, choice=chosen)
         asked = _counted(training, len(training), "thresholds", progress)
-        outcomes = [each for question in asked if (each := _outcome(assistant, question))]
+        reader = _everyone(index)
+        outcomes = [each for question in asked if (each := _outcome(assistant, question, reader))]
         fitted = to_json(threshold_fitting.fit(outcomes))
         (folder / "calibration.json").write_text(json.dumps(fitted, indent=1), encoding="utf-8")
 
@@ -231,9 +252,9 @@ def make_questions(index: PassageIndex, count: int, seed: int) -> list[ExamQuest
     ]
 
 
-def _outcome(assistant: Assistant, question: ExamQuestion) -> Outcome | None:
+def _outcome(assistant: Assistant, question: ExamQuestion, reader: Reader) -> Outcome | None:
     """What the search told about a question whose evidence is known."""
-    seen = assistant.observe(question.question)
+    seen = assistant.observe(question.question, reader)
     if seen.features is None:
         return None
     return Outcome(

@@ -10,6 +10,7 @@ finished stages and comes to the same version.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -131,7 +132,9 @@ def decide(
         return gate.UNEXAMINED
     serving, num_switched_off = examination.unprepared(workspace, champion, exam)
     before = evaluate(exam, serving, workspace, progress)
-    stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
+    stale: frozenset[str] = frozenset()
+    if champion.bundle["index"] != bundle["index"]:
+        stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
     sitting = examination.without(sitting, stale)
     decision = gate.decide(
         examination.without(before, stale),
@@ -186,7 +189,8 @@ def _against_best(
     at_best = examination.without(evaluate(exam, assistant, workspace, progress), stale)
     rules = workspace.settings.gate
     if saving:
-        return gate.as_good_and_cheaper(decision, at_best, sitting, rules, saving, best.number)
+        k = examination.num_decisions(workspace, exam) + 1
+        return gate.as_good_and_cheaper(decision, at_best, sitting, rules, saving, best.number, k=k)
     return replace(decision, sets_bar=gate.takes_over(at_best, sitting, rules))
 
 
@@ -204,8 +208,8 @@ def keep(
     def write(conn: Connection) -> Version:
         standing = versions.champion(conn)
         # Promoting and rolling back wait for no turn.
-        won = decision.promote and _number(standing) == _number(champion)
-        moved = () if won or not decision.promote else (MOVED,)
+        has_moved = _number(standing) != _number(champion)
+        won = decision.promote and not has_moved
         version = Version(
             number=versions.next_number(conn),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -214,12 +218,15 @@ def keep(
             bundle_hash=hash_of(bundle),
             metrics=dict(sitting.metrics),
             decision="promoted" if won else "kept",
-            reasons=(*decision.reasons, *moved),
+            reasons=(*decision.reasons, *((MOVED,) if has_moved else ())),
         )
         versions.put(conn, version)
         learned = learnable.feedback if bundle["learned"] else ()
         versions.put_lineage(conn, version, learned, documents.shown(conn))
-        examination.remember(conn, exam, workspace.settings.gate)
+        if has_moved:
+            examination.forget(conn)
+        else:
+            examination.remember(conn, exam, workspace.settings.gate)
         if decision.tested_gain:
             examination.count_decision(conn, exam)
         if won:
@@ -262,12 +269,8 @@ def _with_learned(
     notes = []
     if bundle["ranker"]:
         notes.append(f"its order is learned from {len(learnable.examples)} acts of feedback")
-    left_out = {
-        "the exam asks nearly the same": learnable.num_examined,
-        "between the exam's questions and those learned from": learnable.num_between,
-        **learnable.left_out,
-    }
-    counts = [f"{num} {reason}" for reason, num in left_out.items() if num]
+    left_out = Counter(learnable.left_out.values())
+    counts = [f"{num} {reason}" for reason, num in left_out.items()]
     if counts:
         notes.append(f"left out of the learning: {', '.join(counts)}")
     return replace(decision, reasons=(*decision.reasons, *notes))
@@ -284,9 +287,10 @@ def _with_waiting(decision: gate.Decision, workspace: Workspace) -> gate.Decisio
 
 
 def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> bool:
-    """Whether the documents are all that two bundles differ in.
+    """Whether two bundles differ in their documents, and in nothing but what follows from them.
 
     The ranker and the thresholds are fitted anew where the documents change.
     """
     follows = {"index": "", "calibration": "", "ranker": ""}
-    return {**champion, **follows} == {**challenger, **follows}
+    alike = {**champion, **follows} == {**challenger, **follows}
+    return alike and champion["index"] != challenger["index"]

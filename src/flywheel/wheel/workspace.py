@@ -29,7 +29,7 @@ from flywheel.wheel.settings import Settings, load_settings
 if TYPE_CHECKING:
     from flywheel.answer.assistant import Assistant
     from flywheel.answer.choice import LearnedChoice
-    from flywheel.answer.quote import QuoteSettings
+    from flywheel.answer.settings import QuoteSettings
     from flywheel.search.embed import Embedder
     from flywheel.search.index import PassageIndex, Reader
     from flywheel.search.learned import LearnedRanker
@@ -185,8 +185,8 @@ class Workspace:
             WorkspaceError: a part of it is missing from the artifacts.
         """
         from flywheel.answer.assistant import Assistant
-        from flywheel.answer.decide import Calibration, DecideSettings
-        from flywheel.answer.quote import QuoteSettings
+        from flywheel.answer.decide import Calibration
+        from flywheel.answer.settings import DecideSettings, QuoteSettings
         from flywheel.search.index import PassageIndex
 
         folder = self.artifacts.find("index", bundle["index"])

@@ -1,0 +1,51 @@
+"""Each guard keeps two questions apart, whichever comes first."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flywheel.search.paraphrase import objection, similarity
+from flywheel.search.wording import wording
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ("How do I get 2 tickets?", "How do I get 3 tickets?", "number"),
+        ("请假3天找谁？", "请假五天找谁？", "number"),
+        ("Which rooms may I use?", "Which rooms may I not use?", "negation"),
+        ("哪些房间可以用？", "哪些房间不可以用？", "negation"),
+        ("Where is the spare key?", "When is the spare key due?", "kind"),
+        ("备用钥匙在哪里？", "备用钥匙多少钱？", "kind"),
+        ("How do I reset the Orion display?", "How do I reset the display?", "name"),
+        ("Can I eat before the visit?", "Can I eat after the visit?", "order"),
+        ("How do I clean the filter?", "How do I clean the grill?", "left over"),
+        ("怎么清洗滤网？", "怎么清洗烤架？", "left over"),
+    ],
+)
+def test_what_differs_is_named(one: str, other: str, reason: str) -> None:
+    for first, second in ((one, other), (other, one)):
+        assert objection(wording(first), wording(second)) == reason
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I install the rack?", "How is the installation of the rack done?"),
+        ("Where is the dash cam?", "where can I find the dashcam"),
+        ("怎么安装行车记录仪？", "行车记录仪如何安装"),
+    ],
+)
+def test_forms_of_one_question_meet_no_objection(one: str, other: str) -> None:
+    assert objection(wording(one), wording(other)) == ""
+    assert similarity(wording(one), wording(other)) > 0.7
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_similarity_is_a_share_and_the_same_both_ways(one: str, other: str) -> None:
+    first, second = wording(one), wording(other)
+    assert 0 <= similarity(first, second) <= 1
+    assert similarity(first, second) == similarity(second, first)
+    assert objection(first, second) == objection(second, first)

@@ -1,0 +1,56 @@
+"""The word lists: each is read whole, and no wording means two things."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.resources import files
+
+import pytest
+
+from flywheel.search.terms import stem
+from flywheel.search.vocabulary import chinese, courtesies, english, function_words
+
+WORDINGS = ["chinese", "chinese_kinds", "english", "english_kinds"]
+
+
+def lines(name: str) -> list[str]:
+    text = (files("flywheel.search") / "words" / f"{name}.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", WORDINGS)
+def test_every_line_is_tokens_and_wordings(name: str) -> None:
+    for line in lines(name):
+        assert line.count(":") == 1, line
+        wordings = [each.strip() for each in line.partition(":")[2].split("|")]
+        assert all(wordings), line
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_no_wording_stands_for_two_things(language: str) -> None:
+    for name in (language, f"{language}_kinds"):
+        told = Counter(
+            each.strip() for line in lines(name) for each in line.partition(":")[2].split("|")
+        )
+        assert not [each for each, count in told.items() if count > 1], name
+
+
+def test_a_wording_is_looked_up_by_its_stems() -> None:
+    _, table, lengths, _ = english()
+    meeting, conference = ((stem(word), stem("room")) for word in ("meeting", "conference"))
+    assert table[meeting] == table[conference]
+    assert lengths[stem("conferences")][0] >= 2
+
+
+def test_the_longest_chinese_wording_is_tried_first() -> None:
+    table, lengths = chinese()
+    for first, of in lengths.items():
+        assert of == sorted(of, reverse=True)
+        assert any(len(each) == of[0] for each in table if each[0] == first)
+
+
+def test_courtesies_are_of_both_languages_and_function_words_carry_none() -> None:
+    assert courtesies("before").leading.match("请问怎么")
+    assert courtesies("after").trailing.search("怎么办谢谢")
+    assert ("thanks",) in courtesies("after").phrases
+    assert "the" in function_words()
