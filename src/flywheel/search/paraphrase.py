@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flywheel.search.vocabulary import alike
 from flywheel.search.wording import Wording
@@ -18,6 +18,8 @@ _KINDS_ALIKE = (
     {"", "@what"},
     {"", "@whatis"},
     {"", "@howmany"},
+    {"", "@count"},
+    {"@count", "@howmany"},
     {"", "@whether", "@may"},
     {"@what", "@whatis"},
     {"@whatis", "@howmany"},
@@ -29,9 +31,14 @@ _KINDS_ALIKE = (
     {"@howsoon", "@when"},
     {"@how", "@todo"},
     {"@must", "@should"},
+    {"@need", "@must"},
+    {"@need", "@whether"},
+    {"@time", "@when"},
+    {"@time", "@howlong"},
 )
 """Kinds that one question can be asked as. `@whatis` is what is the *fee*; `@what` has its noun
-beside it, and what *fee* is none of how much."""
+beside it, and what *fee* is none of how much. `@count` is 几个, of things and never of time; 要
+is `@need`; a time without a question word, as in 开会的时间, is `@time`."""
 
 _MODALS_ALIKE = (
     {"", "@may"},
@@ -42,6 +49,8 @@ _MODALS_ALIKE = (
 
 _WEIGHT = {"#": 0.5, "^": 0.35, "*": 0.1, "~": 0.05}
 """Of the classes of search/vocabulary.py; content weighs 1."""
+
+_PLACES = {"~公司", "~家里", "~车", "~里面"}
 
 _GIVEN = {"*get", "*give"}
 """What comes of a need, and so is another question than the need."""
@@ -77,11 +86,22 @@ def similarity(one: Wording, other: Wording) -> float:
 
 def objection(one: Wording, other: Wording) -> str:
     """Why two wordings cannot be taken to ask the same, or empty."""
+    one, other = _after_what_is_done(one, other), _after_what_is_done(other, one)
     for reason, objects in _GUARDS:
         if objects(one, other):
             return reason
     apart = _Apart.of(one, other)
     return next((reason for reason, objects in _GUARDS_APART if objects(one, other, apart)), "")
+
+
+def _after_what_is_done(one: Wording, other: Wording) -> Wording:
+    """Without 之后, where the other says that it is done: 吃完药, 吃药之后."""
+    if "^之后" not in one.tokens or not other.tokens.isdisjoint({"^之后", "^之前"}):
+        return one
+    if "~完" not in other.tokens:
+        return one
+    bound = frozenset(pair for pair in one.bound if pair[0] != "^之后")
+    return replace(one, tokens=one.tokens - {"^之后"}, bound=bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +145,12 @@ def _alike(one: str, other: str, groups: Iterable[set[str]]) -> bool:
 
 def _exchanged(apart: _Apart) -> bool:
     """Whether a plain verb stands in the place of another: where I get it, where I put it; what I
-    need, what I get."""
-    if all(any(token[0] == "*" for token in side) for side in (apart.one, apart.other)):
-        return True
+    need, what I get. Or a place that goes without saying: at work, at home."""
     sides = ((apart.one, apart.other), (apart.other, apart.one))
+    if all(any(token[0] == "*" for token in side) for side, _ in sides):
+        return True
+    if all(not _PLACES.isdisjoint(side) for side, _ in sides):
+        return True
     return any("~need" in one and not other.isdisjoint(_GIVEN) for one, other in sides)
 
 

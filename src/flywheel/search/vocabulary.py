@@ -2,7 +2,8 @@
 
 The lists in words/ are those of everyday life, driving and office work among it; a trade's own
 synonyms are not there. A line is `tokens: wording | wording`; every wording becomes the tokens on
-the left, and a line without tokens drops its wordings. A token's first character is its class:
+the left, a line without tokens drops its wordings, and a line of `=` leaves each as it is, whatever
+shorter wordings it holds. A token's first character is its class:
 
     @  the kind of question          !  a negation
     ^  a word that turns the answer round or narrows it
@@ -118,6 +119,12 @@ def chinese() -> Chinese:
 
 
 @cache
+def chinese_events() -> frozenset[str]:
+    """Tokens of what happens at one moment: 丢了 and 丢了之后 are the same."""
+    return frozenset(chain.from_iterable(line.split() for line in _lines("chinese_events")))
+
+
+@cache
 def alike() -> Alike:
     """The list of what says the same beside other words: `tokens: beside | beside`.
 
@@ -159,8 +166,8 @@ def _rows(name: str) -> Iterator[tuple[tuple[str, ...], str]]:
     """(tokens, wording) for every wording of a list."""
     for line in _lines(name):
         tokens, _, wordings = line.partition(":")
-        for each in wordings.split("|"):
-            yield tuple(tokens.split()), each.strip()
+        for each in (wording.strip() for wording in wordings.split("|")):
+            yield (each,) if tokens == "=" else tuple(tokens.split()), each
 
 
 def _lines(name: str) -> list[str]:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from flywheel.search.terms import HAN_RUN, fold, stem
 from flywheel.search.vocabulary import (
     Courtesies,
     chinese,
+    chinese_events,
     courtesies,
     english,
     function_words,
@@ -29,6 +30,7 @@ _PIECE = re.compile(
     rf"|(?P<word>(?!\d)(?:(?!{_HAN})[^\W_])+)|(?P<sign>°[cf]?|[%$€£¥+#<>=&])"
 )
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
+_HALF_HOUR = re.compile("(?:30|三十) ?分钟|半个?(?:小时|钟头)")
 _MINUS = re.compile(r"(?:\bminus |零下 ?|\u2212)(?=\d)")
 _NOT = re.compile(
     r"\b(ca|wo|sha|could|would|should|must|need|do|does|did|is|are|was|were|has|have|had)n"
@@ -59,7 +61,7 @@ _TURNS = {
     "@once": {"@howlong": "@howoften"},
     "@way": {"@what": "@how", "@whatis": "@how"},
 }
-"""Words that turn the question word into another, wherever they stand: 多久换一次, what way."""
+"""Words that turn the question word before them into another: 多久换一次, what way."""
 _IMPLIED = {
     "^maximum": "@most",
     "^最大": "@most",
@@ -71,7 +73,23 @@ _IMPLIED = {
 """What may be at most, and must be at least, need not say so."""
 _MAX_BETWEEN = 5
 """Words between the halves of a wording."""
-_QUANTITIES = ("@what", "@whatis", "@howmany", "@howlong", "@price", "")
+_WHY = re.compile(
+    "怎么(?:就|老|总|总是|还|又|突然|一直)?(?="
+    "[不没]|[^不没]{1,2}不(?:了|上|下|出|进|掉|动|着|开|到|住|起|来|去|亮|好|干净))"
+)
+"""How come: 怎么关不掉, 怎么不亮."""
+_EITHER = re.compile("([^有可能会要是行让准好需应该用许允支对必贵])[不没]\\1")
+"""Whether or not: 退不退."""
+_QUANTITIES = ("@what", "@whatis", "@howmany", "@count", "@howlong", "@price", "")
+_YES_OR_NO = ("@may", "@must", "@should", "@need", "@whether")
+_MONEY = {"学费", "押金", "定金", "房租", "物业费", "水费", "电费", "停车费", "税", "社保", "罚"}
+_MONEY |= {"price"}
+"""What is handed in of it is paid."""
+_PAPERS = {"材料", "证明"}
+_HANDED_IN = {"*带", "提交"}
+"""What is done with papers need not be said where it is asked which."""
+_MADE_KNOWN = {"通知", "提交", "申请", "*办"}
+"""Nor what is to be done some time ahead: 提前几天."""
 _TELLING = {"i", "we", "my", "our", "the", "a", "an", "it", "there", "this", "someone"}
 """What opens a sentence that tells, before one that asks: I need a room, how do I get one."""
 _MODALS = ("@must", "@may", "@should", "@whether")
@@ -120,8 +138,8 @@ def wording(text: str) -> Wording:
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
     texts = [token.text for token in content]
     kind, modal = _kind([token.text for token in stream], core[:1])
-    if "price" in texts and kind in ("@what", "@whatis", "@howmany", "@price", ""):
-        kind, content = "@price", [token for token in content if token.text != "price"]
+    content, kind = _in_general(content, kind)
+    texts = [token.text for token in content]
     implied = next((_IMPLIED[each] for each in texts if each in _IMPLIED), "")
     if implied and kind in _QUANTITIES:
         modal, content = implied, [token for token in content if token.text not in _IMPLIED]
@@ -141,6 +159,34 @@ def wording(text: str) -> Wording:
     )
 
 
+def _in_general(content: list[_Token], kind: str) -> tuple[list[_Token], str]:
+    """Other words, or none, for those that go without saying beside what is asked for."""
+    texts = {token.text for token in content}
+    if kind in _QUANTITIES and "price" in texts and kind != "@howlong":
+        kind = "@price"
+    if kind == "@price":
+        content = [token for token in content if token.text not in ("price", "*付", "提交")]
+    elif any(text in _MONEY for text in texts):
+        content = _exchange(content, "提交", "*付")
+    if kind not in (*_YES_OR_NO, ""):
+        content = _exchange(content, "申请", "*办")
+    if kind == "@what" and not _PAPERS.isdisjoint(texts):
+        content = [token for token in content if token.text not in _HANDED_IN]
+    if kind in ("@howlong", "@howsoon") and "提前" in texts:
+        content = [token for token in content if token.text not in _MADE_KNOWN]
+    if kind == "@howoften":
+        content = _exchange(content, "查看", "检查")
+    if not kind and "~位置" in texts:
+        kind = "@where"
+    if not kind and content and content[-1].text == "~时间":
+        kind = "@time"
+    return content, kind
+
+
+def _exchange(content: Sequence[_Token], old: str, new: str) -> list[_Token]:
+    return [_Token(new, each.source) if each.text == old else each for each in content]
+
+
 def _key(core: Sequence[_Piece]) -> str:
     """The pieces as they are, but for the particle that only makes them a question."""
     joined = " ".join(piece.text for piece in core)
@@ -148,11 +194,23 @@ def _key(core: Sequence[_Piece]) -> str:
 
 
 def _pieces(text: str) -> list[_Piece]:
-    folded = _MINUS.sub("-", fold(text))
+    folded = _HALF_HOUR.sub("半小时", _MINUS.sub("-", fold(text)))
     folded = _NOT.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", folded)
     folded = _ENDING.sub("", folded.replace("cannot", "can not").replace("what's", "what is"))
-    found = _PIECE.finditer(folded)
+    found = (_piece_in_chinese() if HAN_RUN.search(folded) else _PIECE).finditer(folded)
     return [_Piece(_plain(each[0]), each.lastgroup or "") for each in found]
+
+
+@cache
+def _piece_in_chinese() -> re.Pattern[str]:
+    """As `_PIECE`, with the Latin wordings of the Chinese lists in the run: 连wifi."""
+    latin = "|".join(
+        re.escape(each)
+        for each in sorted(chinese().table, key=len, reverse=True)
+        if re.search("[a-z]", each)
+    )
+    run = rf"(?P<han>(?:(?<![a-z0-9])(?:{latin})(?![a-z])|{_HAN})+)"
+    return re.compile(f"{run}|{_PIECE.pattern.replace('han>', '_>')}")
 
 
 def _plain(piece: str) -> str:
@@ -217,11 +275,17 @@ def _tokens(pieces: Sequence[_Piece]) -> Iterator[_Token]:
 
 
 def _in_time(stream: Sequence[_Token]) -> list[_Token]:
-    """前 and 后 are of time where nothing follows that they could be the front or back of."""
-    placed = []
+    """前 and 后 are of time behind an event, and where they could be the front or back of nothing.
+
+    What has happened stays so, and after it need not be said.
+    """
+    placed: list[_Token] = []
     for token, behind in zip_longest(stream, stream[1:]):
-        in_time = token.text in _IN_TIME and (behind is None or behind.text[0] in "@#!")
-        placed.append(_Token(_IN_TIME[token.text], token.source) if in_time else token)
+        of_event = bool(placed) and placed[-1].text in chinese_events()
+        in_time = of_event or behind is None or behind.text[0] in "@#!"
+        text = _IN_TIME.get(token.text, token.text) if in_time else token.text
+        if not (of_event and text == "^之后"):
+            placed.append(_Token(text, token.source))
     return placed
 
 
@@ -284,6 +348,7 @@ def _phrase(pieces: Sequence[_Piece], position: int) -> _Phrase | None:
 def _han_tokens(run: str) -> tuple[_Token, ...]:
     """A run of Chinese: the wordings of the lists, numbers, and single characters."""
     table, lengths = chinese()
+    run = _EITHER.sub(r"是否\1", _WHY.sub("为什么", run))
     tokens: list[_Token] = []
     position = 0
     while position < len(run):
@@ -324,13 +389,14 @@ def _kind(stream: Sequence[str], opening: Sequence[_Piece]) -> tuple[str, str]:
     """
     kinds = [token for token in stream if token[0] == "@"]
     modal = next((each for each in _MODALS if each in kinds), "")
-    asked = next((each for each in kinds if each not in (*_MODALS, *_TURNS)), "")
+    asked = next((each for each in kinds if each not in (*_MODALS, *_TURNS, "@need")), "")
+    behind = kinds[kinds.index(asked) :] if asked else []
     for each, turned in _TURNS.items():
-        if each in kinds:
+        if each in behind:
             asked = turned.get(asked, asked)
     is_told = any(piece.kind == "han" or piece.text in _TELLING for piece in opening)
     if not asked or (stream[0] in _MODALS and not is_told):
-        return modal, ""
+        return ("@need" if modal == "@whether" and "@need" in kinds else modal), ""
     free = asked in ("@how", "@todo", "@consequence") or modal not in ("@must", "@may")
     return asked, "" if free else modal
 
