@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flywheel.answer.decide import BUILT_IN, Calibration
+from flywheel.build import thresholds
 from flywheel.build.questions import SYNTHETIC
+from flywheel.build.thresholds import Outcome
 from flywheel.errors import FileFormatError, SourceError, WorkspaceBusy, WorkspaceError
 from flywheel.evaluate.exam import Sitting
 from flywheel.evaluate.metrics import Row
-from flywheel.records import ExamQuestion
+from flywheel.records import PUBLIC, ExamQuestion
 from flywheel.search.index import PassageIndex
 from flywheel.store import interactions, versions
 from flywheel.wheel import examination, stages
@@ -256,6 +259,29 @@ def test_refitted_ranker_on_the_same_documents_must_show_a_gain(
     turned = domain.turn()
     assert (turned.version, turned.decision, turned.champion) == (2, "kept", 1)
     assert not any("newer documents" in reason for reason in turned.reasons)
+
+
+def test_when_to_answer_is_fitted_on_what_only_some_may_read_too(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "NUM_TRAINING_QUESTIONS", 60)  # others than version 1 had
+
+    def outcomes(access: str) -> list[Outcome]:
+        domain.add(access=[access])
+        seen: list[Outcome] = []
+
+        def fit(found: list[Outcome]) -> Calibration:
+            seen.extend(found)
+            return BUILT_IN
+
+        monkeypatch.setattr(thresholds, "fit", fit)
+        index = stages.index(domain.workspace, lambda *_: None)
+        stages.thresholds(domain.workspace, index, "", lambda *_: None)
+        return seen
+
+    staff = outcomes("staff")
+    assert any(each.first for each in staff)
+    assert staff == outcomes(PUBLIC)
 
 
 def test_turn_without_documents_says_what_to_do(blank: Domain) -> None:

@@ -29,9 +29,6 @@ NUM_CLOSE = 200
 """How many of them are looked at, the most similar first."""
 
 
-_NOTHING = wording("")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Match:
     """The correction that answers a question."""
@@ -50,8 +47,7 @@ class CorrectionIndex:
 
     def __init__(self, corrections: Iterable[Correction] = ()) -> None:
         self._lock = threading.RLock()
-        self._corrections: list[Correction | None] = []
-        self._wordings: list[Wording] = []
+        self._entries: list[tuple[Correction, Wording] | None] = []
         self._totals = array("d")
         self._places: dict[str, int] = {}
         self._free: list[int] = []
@@ -70,8 +66,7 @@ class CorrectionIndex:
         with self._lock:
             self.remove(correction.id)
             place = self._place()
-            self._corrections[place] = correction
-            self._wordings[place] = read
+            self._entries[place] = (correction, read)
             self._totals[place] = sum(map(weight, sorted(read.tokens)))
             self._places[correction.id] = place
             self._by_key.setdefault(read.key, []).append(place)
@@ -80,9 +75,8 @@ class CorrectionIndex:
 
     def _place(self) -> int:
         if not self._free:
-            self._free.append(len(self._corrections))
-            self._corrections.append(None)
-            self._wordings.append(_NOTHING)
+            self._free.append(len(self._entries))
+            self._entries.append(None)
             self._totals.append(0.0)
         return self._free.pop()
 
@@ -91,13 +85,12 @@ class CorrectionIndex:
         with self._lock:
             if (place := self._places.pop(id, None)) is None:
                 return
-            self._corrections[place] = None
-            read = self._wordings[place]
+            entry, self._entries[place] = self._entries[place], None
+            assert entry is not None, "it has a place"
+            _, read = entry
             self._by_key[read.key].remove(place)
             for token in read.tokens:
                 self._postings[token].remove(place)
-            # What was erased is not kept here either.
-            self._wordings[place] = _NOTHING
             self._free.append(place)
 
     def match(self, question: str, user: str, access: Sequence[str]) -> Match | None:
@@ -122,16 +115,16 @@ class CorrectionIndex:
         )
 
     def _same(self, asked: Wording) -> list[Match]:
-        places = self._by_key.get(asked.key, ())
-        found = (self._corrections[place] for place in places)
-        return [Match(correction=each, similarity=1.0, exact=True) for each in found if each]
+        found = (self._entries[place] for place in self._by_key.get(asked.key, ()))
+        return [Match(correction=each[0], similarity=1.0, exact=True) for each in found if each]
 
     def _paraphrases(self, asked: Wording) -> list[Match]:
         found = []
         for place in self._near(asked):
-            correction, read = self._corrections[place], self._wordings[place]
-            if correction is None or read.key == asked.key:
+            entry = self._entries[place]
+            if entry is None or entry[1].key == asked.key:
                 continue
+            correction, read = entry
             if not objection(asked, read):
                 likeness = similarity(asked, read)
                 found.append(Match(correction=correction, similarity=likeness, exact=False))
@@ -139,7 +132,7 @@ class CorrectionIndex:
 
     def _near(self, asked: Wording) -> list[int]:
         """The places of the corrections that share most tokens by weight, best first."""
-        shared = np.zeros(len(self._corrections))
+        shared = np.zeros(len(self._entries))
         total = 0.0
         for token in sorted(asked.tokens):
             total += weight(token)

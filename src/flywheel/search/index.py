@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from threading import Thread
@@ -249,6 +249,11 @@ class PassageIndex:
         for batch in self._scan(_COLUMNS):
             for row in batch.to_pylist():
                 yield _passage(row)
+
+    @cached_property
+    def everyone(self) -> Reader:
+        """Who sees all that it holds."""
+        return Reader(access=tuple(sorted(self.labels())))
 
     def labels(self) -> set[str]:
         """Every access label that a passage carries."""

@@ -22,7 +22,7 @@ from flywheel.evaluate import metrics
 from flywheel.evaluate.text import coverage, rouge_l
 from flywheel.records import Example, ExamQuestion, Passage, from_json, to_json
 from flywheel.search import index as search_index
-from flywheel.search.index import PassageIndex, Reader, build_index
+from flywheel.search.index import PassageIndex, build_index
 from flywheel.store import documents, interactions
 from flywheel.wheel import growth, learning
 from flywheel.wheel.workspace import CHOICE, Workspace
@@ -166,11 +166,10 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
     def make(folder: Path) -> None:
         index = opened(workspace, index_key)
         assistant = Assistant(index)
-        everyone = _everyone(index)
         fitted = ranker_fitting.fit(
             examples,
             index,
-            lambda question: assistant.search(question, everyone),
+            lambda question: assistant.search(question, index.everyone),
             progress=lambda done, of: progress("ranker", done, of),
         )
         if fitted:
@@ -179,10 +178,6 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
 
     folder = workspace.artifacts.build("ranker", key, make)
     return key if (folder / "trees.npz").exists() else ""
-
-
-def _everyone(index: PassageIndex) -> Reader:
-    return Reader(access=tuple(sorted(index.labels())))
 
 
 def _save_quoting(
@@ -226,8 +221,7 @@ def thresholds(
         chosen = workspace.choice(ranker_key, index, settings.quote)
         assistant = Assistant(index, quoting=settings.quote, ranker=ranked, choice=chosen)
         asked = _counted(training, len(training), "thresholds", progress)
-        reader = _everyone(index)
-        outcomes = [each for question in asked if (each := _outcome(assistant, question, reader))]
+        outcomes = [each for question in asked if (each := _outcome(assistant, question))]
         fitted = to_json(threshold_fitting.fit(outcomes))
         (folder / "calibration.json").write_text(json.dumps(fitted, indent=1), encoding="utf-8")
 
@@ -252,9 +246,9 @@ def make_questions(index: PassageIndex, count: int, seed: int) -> list[ExamQuest
     ]
 
 
-def _outcome(assistant: Assistant, question: ExamQuestion, reader: Reader) -> Outcome | None:
+def _outcome(assistant: Assistant, question: ExamQuestion) -> Outcome | None:
     """What the search told about a question whose evidence is known."""
-    seen = assistant.observe(question.question, reader)
+    seen = assistant.observe(question.question, assistant.index.everyone)
     if seen.features is None:
         return None
     return Outcome(
