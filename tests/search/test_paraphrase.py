@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flywheel.search.paraphrase import objection, similarity
+from flywheel.search.vocabulary import chinese, english
 from flywheel.search.wording import wording
 
 
@@ -43,9 +44,25 @@ def test_forms_of_one_question_meet_no_objection(one: str, other: str) -> None:
     assert similarity(wording(one), wording(other)) > 0.7
 
 
-@given(st.text(max_size=60), st.text(max_size=60))
+ENGLISH = sorted({" ".join(words) for words in english().exact})
+CHINESE = sorted(chinese().table)
+QUESTION = st.one_of(
+    st.text(max_size=60),
+    st.lists(st.sampled_from(ENGLISH), max_size=6).map(" ".join),
+    st.lists(st.sampled_from(CHINESE), max_size=6).map("".join),
+)
+"""Anything at all, and what the word lists know."""
+
+
+@given(QUESTION, QUESTION)
 def test_similarity_is_a_share_and_the_same_both_ways(one: str, other: str) -> None:
     first, second = wording(one), wording(other)
     assert 0 <= similarity(first, second) <= 1
     assert similarity(first, second) == similarity(second, first)
     assert objection(first, second) == objection(second, first)
+
+
+@given(st.lists(st.sampled_from(CHINESE), min_size=1, max_size=4))
+def test_a_question_of_known_words_meets_no_objection_to_itself(words: list[str]) -> None:
+    asked = wording("".join(words) + "怎么办")
+    assert objection(asked, asked) in ("", "nothing shared")
