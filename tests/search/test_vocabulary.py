@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib.resources import files
+from itertools import chain
 
 import pytest
 
 from flywheel.search.terms import stem
-from flywheel.search.vocabulary import chinese, courtesies, english, function_words
+from flywheel.search.vocabulary import (
+    alike,
+    chinese,
+    chinese_events,
+    courtesies,
+    english,
+    function_words,
+)
 
 WORDINGS = ["chinese", "chinese_kinds", "english", "english_kinds"]
 
@@ -16,6 +24,11 @@ WORDINGS = ["chinese", "chinese_kinds", "english", "english_kinds"]
 def lines(name: str) -> list[str]:
     text = (files("flywheel.search") / "words" / f"{name}.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def wordings(name: str) -> set[str]:
+    of_lines = (line.partition(":")[2].split("|") for line in lines(name))
+    return {each.strip() for each in chain.from_iterable(of_lines)}
 
 
 @pytest.mark.parametrize("name", WORDINGS)
@@ -33,6 +46,35 @@ def test_no_wording_stands_for_two_things(language: str) -> None:
             each.strip() for line in lines(name) for each in line.partition(":")[2].split("|")
         )
         assert not [each for each, count in told.items() if count > 1], name
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_a_wording_asks_or_names_and_never_both(language: str) -> None:
+    kinds, names = (wordings(each) for each in (f"{language}_kinds", language))
+    assert not kinds & names
+
+
+def test_the_plural_of_a_noun_asks_for_nothing() -> None:
+    """Laws are not what is lawful, nor allowances what is allowed."""
+    found = english()
+    kinds = wordings("english_kinds")
+    stems = {stem(word) for word in kinds}
+    for noun in wordings("english"):
+        plural = f"{noun}s"
+        if " " not in noun and stem(noun) in stems and noun[-1] != "s" and plural not in kinds:
+            tokens = found.exact.get((plural,), found.table[(stem(plural),)])
+            assert tokens == found.exact[(noun,)], noun
+
+
+def test_every_token_of_the_other_lists_is_one_that_a_wording_has() -> None:
+    listed = {token for tokens in chinese().table.values() for token in tokens}
+    assert {each for each in chinese_events() if len(each) > 1} <= listed
+    pairs, unsaid = alike()
+    assert all(token[0] not in "*~" for token in unsaid), "these go without saying anywhere"
+    known = {token for tokens in english().exact.values() for token in tokens}
+    used = {*unsaid, *chain.from_iterable(pairs), *chain.from_iterable(unsaid.values())}
+    used = {token for token in used if token.isascii() and token.isalpha()}
+    assert not {token for token in used - known if stem(token) != token}
 
 
 def test_a_wording_is_looked_up_by_its_stems() -> None:

@@ -10,7 +10,7 @@ from flywheel.learn import propensity
 from flywheel.learn.feedback import is_verified, normal_form
 from flywheel.learn.trust import LearnSettings
 from flywheel.records import PUBLIC, Correction, Feedback, FeedbackKind
-from flywheel.search.paraphrase import objection
+from flywheel.search.paraphrase import likeness
 from flywheel.search.terms import term_ids
 from flywheel.search.wording import wording
 
@@ -137,7 +137,7 @@ def are_alike(one: str, other: str) -> bool:
     """Whether two answers say almost the same: another number or a "not" is another answer."""
     if normal_form(one) == normal_form(other):
         return True
-    if objection(wording(one), wording(other)):
+    if likeness(wording(one), wording(other)).objection:
         return False
     first, second = set(term_ids(one).tolist()), set(term_ids(other).tolist())
     return len(first & second) >= SAME_ANSWER * len(first | second)

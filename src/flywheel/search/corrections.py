@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flywheel.records import Correction
-from flywheel.search.paraphrase import objection, similarity, weight
+from flywheel.search.paraphrase import likeness, weight
 from flywheel.search.wording import Wording, wording
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ class CorrectionIndex:
             if entry is None or entry[1].key == asked.key:
                 continue
             correction, read = entry
-            if not objection(asked, read):
-                likeness = similarity(asked, read)
-                found.append(Match(correction=correction, similarity=likeness, exact=False))
+            like = likeness(asked, read)
+            if not like.objection:
+                found.append(Match(correction=correction, similarity=like.similarity, exact=False))
         return found
 
     def _near(self, asked: Wording) -> list[int]:

@@ -77,25 +77,32 @@ def weight(token: str) -> float:
     return _WEIGHT.get(token[0], 1.0)
 
 
-def similarity(one: Wording, other: Wording) -> float:
-    """The share of weight that is on both sides, from 0 to 1; for pairs without an objection."""
-    apart = _Apart.of(one, other)
-    shared = _weight((one.tokens | other.tokens) - apart.one - apart.other)
-    return shared / (shared + _weight(apart.one | apart.other)) if shared else 0.0
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How two wordings compare."""
+
+    objection: str
+    """Why they cannot be taken to ask the same, or empty."""
+    similarity: float = 0.0
+    """The share of weight that is on both sides, from 0 to 1; 0 where there is an objection."""
 
 
-def objection(one: Wording, other: Wording) -> str:
-    """Why two wordings cannot be taken to ask the same, or empty."""
+def likeness(one: Wording, other: Wording) -> Likeness:
+    """Whether two wordings ask the same, and how much of them is the same."""
     one, other = _after_what_is_done(one, other), _after_what_is_done(other, one)
     for reason, objects in _GUARDS:
         if objects(one, other):
-            return reason
+            return Likeness(reason)
     apart = _Apart.of(one, other)
-    return next((reason for reason, objects in _GUARDS_APART if objects(one, other, apart)), "")
+    for reason, objects_to in _GUARDS_APART:
+        if objects_to(one, other, apart):
+            return Likeness(reason)
+    shared = _weight((one.tokens | other.tokens) - apart.one - apart.other)
+    return Likeness("", shared / (shared + _weight(apart.one | apart.other)))
 
 
 def _after_what_is_done(one: Wording, other: Wording) -> Wording:
-    """Without 之后, where the other says that it is done: 吃完药, 吃药之后."""
+    """Without 之后, where the other says that it is done: 检查之后, 检查完."""
     if "^之后" not in one.tokens or not other.tokens.isdisjoint({"^之后", "^之前"}):
         return one
     if "~完" not in other.tokens:
@@ -208,7 +215,8 @@ def _said(tokens: frozenset[str], beside: frozenset[str]) -> Iterator[str]:
     """The tokens; what goes without saying beside what both have, as a plain verb would."""
     unsaid = alike().unsaid
     for token in tokens:
-        yield f"*{token}" if unsaid.get(token, frozenset()) & beside else token
+        goes_unsaid = _is_heavy(token) and unsaid.get(token, frozenset()) & beside
+        yield f"*{token}" if goes_unsaid else token
 
 
 def _misnamed(one: Wording, other: Wording) -> bool:

@@ -76,12 +76,10 @@ def english() -> English:
         else:
             exact.setdefault(tuple(each.split()), tokens)
     table = _by_stems(exact)
-    kinds: dict[tuple[str, ...], tuple[str, ...]] = {}
     for (kind, *nouns), each in _rows("english_kinds"):
         alike = (table.get((stem(noun),), (noun,)) for noun in nouns)
-        kinds.setdefault(tuple(each.split()), (kind, *chain.from_iterable(alike)))
-    exact |= kinds
-    table |= _by_stems(kinds)
+        exact[tuple(each.split())] = (kind, *chain.from_iterable(alike))
+    table = _by_stems(exact)
     return English(exact, table, _lengths(table), halves)
 
 
@@ -126,7 +124,7 @@ def chinese_events() -> frozenset[str]:
 
 @cache
 def alike() -> Alike:
-    """The list of what says the same beside other words: `tokens: beside | beside`.
+    """The list of what says the same beside other words: `tokens: beside beside`.
 
     One token at the left goes without saying; of several, each can stand for each.
     """

@@ -88,7 +88,7 @@ _MONEY |= {"price"}
 _PAPERS = {"材料", "证明"}
 _HANDED_IN = {"*带", "提交"}
 """What is done with papers need not be said where it is asked which."""
-_MADE_KNOWN = {"通知", "提交", "申请", "*办"}
+_MADE_KNOWN = {"通知", "提交", "*办"}
 """Nor what is to be done some time ahead: 提前几天."""
 _TELLING = {"i", "we", "my", "our", "the", "a", "an", "it", "there", "this", "someone"}
 """What opens a sentence that tells, before one that asks: I need a room, how do I get one."""
@@ -136,7 +136,6 @@ def wording(text: str) -> Wording:
     core = _without_courtesies(pieces) or pieces
     stream = _in_time(list(_tokens(core)))
     content = _without_on([token for token in stream if token.text[0] not in "@!"])
-    texts = [token.text for token in content]
     kind, modal = _kind([token.text for token in stream], core[:1])
     content, kind = _in_general(content, kind)
     texts = [token.text for token in content]
