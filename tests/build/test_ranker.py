@@ -12,7 +12,7 @@ from flywheel.build import ranker
 from flywheel.build.ranker import FEWEST, Fitted
 from flywheel.records import Example, Hit, Passage
 from flywheel.search.index import PassageIndex, Reader, build_index
-from flywheel.search.learned import FEATURES, LearnedRanker, candidates, features
+from flywheel.search.learned import FEATURES, Candidate, LearnedRanker, candidates, features
 from flywheel.search.question_field import QuestionField
 from flywheel.search.rank import rank
 
@@ -153,6 +153,34 @@ def test_a_saved_ranker_orders_as_before_and_keeps_no_word_of_an_answer(
     kept = (tmp_path / "questions.jsonl").read_text()
     assert "PRIVATE" not in kept
     assert '"user": "U"' not in kept
+
+
+def test_a_question_may_hold_any_character_that_ends_a_line_elsewhere(
+    index: PassageIndex, tmp_path: Path
+) -> None:
+    odd = [replace(each, question=f"{each.question}\u2028\u0085\r\x0c?") for each in examples()]
+    result = fit(index, odd)
+    assert result
+    result.ranker.save(tmp_path)
+    assert LearnedRanker.load(tmp_path, index).questions == tuple(
+        replace(each, user="") for each in odd
+    )
+
+
+def test_a_passage_in_the_language_of_the_question_is_told(index: PassageIndex) -> None:
+    field = QuestionField(examples(), index)
+    spoken = {
+        asked: features(
+            field,
+            field.around(asked),
+            [
+                Candidate(passage=replace(passage(1), language=language), hit=None)
+                for language in ("en", "zh-hans", "zh-hant", "mixed", "other")
+            ],
+        )[:, FEATURES.index("language")].tolist()
+        for asked in ("How is it?", "怎么样？")
+    }
+    assert spoken == {"How is it?": [1, 0, 0, 1, 1], "怎么样？": [0, 1, 1, 1, 0]}
 
 
 def test_questions_can_be_switched_off(fitted: Fitted) -> None:

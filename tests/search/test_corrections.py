@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flywheel.records import PUBLIC, Correction
-from flywheel.search.corrections import CorrectionIndex, Match
+from flywheel.search.corrections import NUM_CLOSE, CorrectionIndex, Match
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
 """Any code points at all: lone surrogates, NUL and what is not assigned included."""
@@ -204,6 +205,24 @@ def test_an_askers_own_correction_serves_him_alone() -> None:
     own = correction("What is the code?", user="anna", role="asker", verified=False)
     assert ask("What is the code?", own, user="anna")
     assert ask("what is the code", own, user="bert") is None
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"verified": False, "user": "ben"},
+        {"access": ("board",)},
+        {"question": "how to replace the wiper blade", "access": ("board",)},
+    ],
+)
+def test_what_others_wrote_takes_no_place_of_what_may_be_served(others: dict[str, Any]) -> None:
+    asked = "how to replace the wiper blade"
+    mine = correction("How do I change the wiper blades?", id="mine")
+    alike = correction("How to replace a wiper blade?")
+    crowd = [replace(alike, id=f"o{number}", **others) for number in range(NUM_CLOSE + 1)]
+    match = ask(asked, mine, *crowd)
+    assert match
+    assert match.correction.id == "mine"
 
 
 def test_an_askers_own_correction_shows_him_nothing_that_he_may_not_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -162,6 +163,19 @@ def test_a_question_of_ten_thousand_characters_is_searched(
 ) -> None:
     question = (word * 10_000)[:10_000]
     assert found(bilingual, question)[:1] == ([id] if id else [])
+
+
+def test_threads_that_search_at_once_find_what_one_finds(tmp_path: Path) -> None:
+    build_index(tmp_path, BILINGUAL)
+    index = PassageIndex(tmp_path)
+    asked = ["儿童安全锁", "child lock", "tyre pressure", "雨刷"] * 15
+
+    def found(question: str) -> list[str]:
+        return [hit.passage.id for hit in index.search(question, Reader())]
+
+    alone = [found(question) for question in asked]
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        assert list(threads.map(found, asked)) == alone
 
 
 def test_limit_is_for_each_field(make_index: MakeIndex) -> None:

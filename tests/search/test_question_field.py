@@ -120,8 +120,34 @@ def test_a_passage_that_a_reader_may_not_see_is_nothing_that_questions_led_to(
         view.led_to(near, near.shares), alone.led_to(near, near.shares), strict=True
     ):
         assert np.array_equal(one, other)
+    assert near.ids == ("1",)
     assert set(view.passages) == {"door"}
     assert view.popularity(near) == {"door": 1.0}
+
+
+def test_a_question_that_led_only_to_what_is_hidden_is_not_known(make_index: MakeIndex) -> None:
+    index = make_index([passage("door"), replace(passage("tyre"), access=("board",))])
+    field = QuestionField([learned("1", "child lock", "door"), learned("2", "lock", "tyre")], index)
+    assert closest(field, "child lock") == ["1"]
+    assert closest(field, "child lock", Reader(access=(PUBLIC, "board"))) == ["1", "2"]
+
+
+def test_readers_who_see_the_same_share_a_view_and_only_so_many_are_kept(
+    make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flywheel.search.question_field.MOST_VIEWS", 2)
+    secrets = [replace(each, access=(each.id, PUBLIC)) for each in EXAMPLES]
+    field = QuestionField(
+        [*secrets, replace(EXAMPLES[0], id="0", access=("board",))],
+        make_index([passage(id) for id in TEXTS]),
+    )
+    anna, ben = (Reader(access=(PUBLIC, name)) for name in ("anna", "ben"))
+    assert field.of(anna) is field.of(ben)
+    first = field.of(anna)
+    for each in EXAMPLES[:2]:
+        field.of(Reader(access=(each.id,)))
+    assert field.of(anna) is not first
+    assert field.of(anna).questions == first.questions
 
 
 def test_a_reader_who_sees_all_needs_no_view_of_his_own(field: QuestionField) -> None:

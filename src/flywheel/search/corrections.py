@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ NEAR = 0.2
 written as one here and as two there are not shared yet, nor what is alike beside others."""
 
 NUM_CLOSE = 200
-"""How many of them are looked at, the most similar first."""
+"""How many of those that may serve are looked at, the most similar first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,10 +101,15 @@ class CorrectionIndex:
         before the older.
         """
         asked = wording(question)
-        with self._lock:
-            found = self._same(asked) + self._paraphrases(asked)
         readable = set(access)
-        served = [each for each in found if _serves(each.correction, user, readable)]
+
+        def serves(correction: Correction) -> bool:
+            """An asker's own serves him alone, and no one what he may not read."""
+            own = correction.verified or correction.user == user
+            return own and not readable.isdisjoint(correction.access)
+
+        with self._lock:
+            served = [*self._same(asked, serves), *self._paraphrases(asked, serves)]
         if not served:
             return None
         best = max(served, key=_precedence)
@@ -114,21 +120,20 @@ class CorrectionIndex:
             disputed_with=_disputing(best.correction, served),
         )
 
-    def _same(self, asked: Wording) -> list[Match]:
-        found = (self._entries[place] for place in self._by_key.get(asked.key, ()))
-        return [Match(correction=each[0], similarity=1.0, exact=True) for each in found if each]
-
-    def _paraphrases(self, asked: Wording) -> list[Match]:
-        found = []
-        for place in self._near(asked):
+    def _same(self, asked: Wording, serves: Callable[[Correction], bool]) -> Iterator[Match]:
+        for place in self._by_key.get(asked.key, ()):
             entry = self._entries[place]
-            if entry is None or entry[1].key == asked.key:
-                continue
-            correction, read = entry
+            if entry and serves(entry[0]):
+                yield Match(correction=entry[0], similarity=1.0, exact=True)
+
+    def _paraphrases(self, asked: Wording, serves: Callable[[Correction], bool]) -> Iterator[Match]:
+        entries = (self._entries[place] for place in self._near(asked))
+        # What may not serve must not take the place of what may.
+        close = (each for each in entries if each and each[1].key != asked.key and serves(each[0]))
+        for correction, read in islice(close, NUM_CLOSE):
             like = likeness(asked, read)
             if not like.objection:
-                found.append(Match(correction=correction, similarity=like.similarity, exact=False))
-        return found
+                yield Match(correction=correction, similarity=like.similarity, exact=False)
 
     def _near(self, asked: Wording) -> list[int]:
         """The places of the corrections that share most tokens by weight, best first."""
@@ -141,15 +146,9 @@ class CorrectionIndex:
         together = total + np.array(self._totals) - shared
         shares = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
         near = np.flatnonzero(shares >= NEAR)
-        order: npt.NDArray[np.intp] = np.argsort(-shares[near], kind="stable")[:NUM_CLOSE]
+        order: npt.NDArray[np.intp] = np.argsort(-shares[near], kind="stable")
         places: list[int] = near[order].tolist()
         return places
-
-
-def _serves(correction: Correction, user: str, readable: set[str]) -> bool:
-    """An asker's own serves him alone, and no one what he may not read."""
-    own = correction.verified or correction.user == user
-    return own and not readable.isdisjoint(correction.access)
 
 
 def _precedence(match: Match) -> tuple[bool, float, str, str]:

@@ -10,10 +10,9 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from flywheel.records import PUBLIC, Hit, Passage
@@ -285,15 +284,11 @@ async def _opened(folder: Path) -> AsyncTable:
 
 
 def _await(awaited: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns, run beside the callers' own threads."""
-    return asyncio.run_coroutine_threadsafe(awaited, _loop()).result()
+    """What a coroutine returns, run in the thread that the library has for it."""
+    from lancedb.background_loop import LOOP
 
-
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    Thread(target=loop.run_forever, name="search", daemon=True).start()
-    return loop
+    result: T = LOOP.run(awaited)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _matching(text: str, column: str) -> MatchQuery:

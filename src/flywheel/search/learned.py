@@ -183,9 +183,7 @@ def _compared(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -
             vectors.products(near.terms, near.weights),
             vectors.held(near.terms, asked),
             _named([name_terms(each.passage) for each in of], near.terms, asked),
-            np.array(
-                [each.hit.features.get("similarity", 0.0) if each.hit else 0.0 for each in of]
-            ),
+            np.array([_meaning(each) for each in of]),
             _is_spoken(near.question, of),
             strength / _norm(regressed[1]),
             strength,
@@ -306,9 +304,13 @@ class LearnedRanker:
     @classmethod
     def load(cls, folder: Path, index: PassageIndex) -> LearnedRanker:
         """What `save` wrote, for the index that it was fitted on."""
-        lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-        questions = [from_json(Example, json.loads(line)) for line in lines]
-        return cls(QuestionField(questions, index), Trees.load(folder / "trees.npz"))
+        return cls(QuestionField(read_questions(folder), index), Trees.load(folder / "trees.npz"))
+
+
+def read_questions(folder: Path) -> list[Example]:
+    """What a saved ranker learned from."""
+    with (folder / "questions.jsonl").open(encoding="utf-8", newline="\n") as lines:
+        return [from_json(Example, json.loads(line)) for line in lines]
 
 
 def ordered(of: Sequence[Candidate], log_odds: Floats) -> list[Hit]:

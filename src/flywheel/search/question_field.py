@@ -6,8 +6,10 @@ the passage, even where no word agrees. A reader profits only from what he may s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +54,19 @@ class Neighbours:
 
 
 MOST_VIEWS = 16
-"""Kinds of readers whose views are kept: each takes as much memory as the questions do."""
+"""Views that are kept: each takes as much memory as the questions do."""
+MOST_READERS = 1_000
+"""Readers of whom is remembered which view is theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What tells one view from another, whoever has it."""
+
+    labels: frozenset[str]
+    """Of those that questions carry."""
+    gone: frozenset[str]
+    """Passages that may not be seen."""
 
 
 class QuestionField:
@@ -71,22 +85,22 @@ class QuestionField:
         named = {id for each in questions for id in (*each.passages, *each.rejected)}
         self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
         self._led_to = index.vectors.means([each.passages for each in questions])
-        self._views: dict[Reader, QuestionField] = {}
+        self._labels = frozenset(label for each in questions for label in each.access)
+        self._sight = lru_cache(MOST_READERS)(self._sight_of)
+        self._view = lru_cache(MOST_VIEWS)(self._seen_with)
         self._popularity = _popularity(questions)
 
     def of(self, reader: Reader) -> QuestionField:
         """What of it this reader may see, as if no more had been learned: neither a question nor a
         passage that is hidden from him has a say in what he is shown."""
-        view = self._views.get(reader)
-        if view is None:
-            view = self._views[reader] = self._view(reader)
-            for oldest in list(self._views)[:-MOST_VIEWS]:
-                self._views.pop(oldest, None)
-        return view
+        return self._view(self._sight(reader))
 
-    def _view(self, reader: Reader) -> QuestionField:
-        labels = set(reader.access)
-        gone = {id for id, passage in self.passages.items() if not reader.sees(passage)}
+    def _sight_of(self, reader: Reader) -> _Sight:
+        gone = (id for id, passage in self.passages.items() if not reader.sees(passage))
+        return _Sight(self._labels.intersection(reader.access), frozenset(gone))
+
+    def _seen_with(self, sight: _Sight) -> QuestionField:
+        labels, gone = sight.labels, sight.gone
         left = [each for each in self.questions if not labels.isdisjoint(each.access)]
         if gone:
             left = [
@@ -142,7 +156,7 @@ class QuestionField:
         """
         return self._led_to.terms, self._led_to.summed(near.places[: len(weights)], weights)
 
-    def popularity(self, near: Neighbours) -> dict[str, float]:
+    def popularity(self, near: Neighbours) -> Mapping[str, float]:
         """How many questions led to each passage, by what their users' words weigh; without those
         that count as not learned."""
         if not near.group:
@@ -150,7 +164,7 @@ class QuestionField:
         places = np.flatnonzero(self._groups == near.group).tolist()
         own = _popularity([self.questions[place] for place in places])
         left = {id: max(self._popularity[id] - number, 0.0) for id, number in own.items()}
-        return {**self._popularity, **left}
+        return ChainMap(left, self._popularity)
 
     def _weights(self, terms: TermIds) -> Floats:
         """What terms weigh between questions: little if usual in passages, or in questions.

@@ -6,7 +6,6 @@ Not here: how any of it is erased (erasure.py).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from flywheel.build.ranker import FEWEST
 from flywheel.errors import FlywheelError, UsageError
-from flywheel.records import Answer, Citation, Example, Feedback, from_json
+from flywheel.records import Answer, Citation, Feedback
+from flywheel.search.learned import read_questions
 from flywheel.store import corrections, documents, erasures, interactions, versions
 from flywheel.store import feedback as feedback_store
 from flywheel.store.corrections import Entry
@@ -167,10 +167,8 @@ def _taught(
     if folder is None:
         return ()
     passages = {each.passage for each in cited}
-    lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    examples = (from_json(Example, json.loads(line)) for line in lines)
     found = []
-    for each in examples:
+    for each in read_questions(folder):
         if led := passages & set(each.passages):
             act = feedback_store.get(conn, each.id)
             found.append(
