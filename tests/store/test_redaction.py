@@ -56,9 +56,9 @@ def _entry(id: str, user: str) -> Entry:
     return Entry(correction=correction, key=SECRET, readable=(SECRET,), decided_by="bart")
 
 
-def _version(number: int, learned: str = "", index: str = "x") -> Version:
+def _version(number: int, ranker: str = "", index: str = "x") -> Version:
     return Version(
-        number=number, created_at=AT, parent=None, bundle={"index": index, "learned": learned},
+        number=number, created_at=AT, parent=None, bundle={"index": index, "ranker": ranker},
         bundle_hash="", decision="kept",
     )  # fmt: skip
 
@@ -149,12 +149,12 @@ def test_versions_that_learned_or_held_are_marked_and_others_are_not(database: D
     def write(conn: Connection) -> None:
         for version, learned, held in (
             (_version(1), (), ("d1", "d2")),
-            (_version(2, learned="yes", index="y"), ("f1", "f2"), ("d2",)),
-            (_version(3, learned="yes", index="y"), ("f2",), ("d2",)),
+            (_version(2, ranker="yes", index="y"), ("f1", "f2"), ("d2",)),
+            (_version(3, ranker="yes", index="y"), ("f2",), ("d2",)),
         ):
             versions.put(conn, version)
             versions.put_lineage(conn, version, learned, held)
-        versions.put(conn, _version(4, learned="unknown", index="z"))
+        versions.put(conn, _version(4, ranker="unknown", index="z"))
         items = Items(feedback=frozenset({"f1"}), documents=frozenset({"d1"}))
         erasures.remember(conn, ERASURE, items)
         erasures.remember(conn, ERASURE, replace(items, interactions=frozenset({"i9"})))

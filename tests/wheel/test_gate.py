@@ -184,6 +184,20 @@ def test_gain_over_a_champion_that_was_only_cheaper_does_not_lower_the_bar() -> 
     assert not takes_over(best, less, SETTINGS)
 
 
+def test_best_version_that_nothing_can_be_measured_by_any_more_decides_nothing() -> None:
+    found = sitting([True] * 80)
+    unmeasured = replace(found, metrics={}, rows=())
+    assert takes_over(unmeasured, found, SETTINGS)
+    kept = decided([True] * 80, [True] * 80)
+    settings = GateSettings(guards=())
+    looked = as_good_and_cheaper(kept, unmeasured, found, settings, CHEAPER, number=3, k=1)
+    assert not looked.promote
+    assert looked.reasons[-1] == (
+        "it costs 0.50 of the champion's 1000 bytes, but against version 3, the best: "
+        "evidence_mrr cannot be compared: it measures no answer of that one"
+    )
+
+
 def test_later_decisions_on_the_same_questions_ask_for_more() -> None:
     before, after = [True] * 53 + [False] * 7, [True] * 60
     assert decided(before, after, k=1).promote

@@ -113,7 +113,7 @@ def mark_versions(conn: Connection, erasure: str) -> None:
     held = taken_by(conn, erasure, "document", "file")
     for row in conn.execute(select(versions).where(versions.c.erased.is_(None))).all():
         index = row.bundle["index"]
-        unknown = (acts and row.bundle.get("learned") and row.number not in taught) or (
+        unknown = (acts and row.bundle.get("ranker") and row.number not in taught) or (
             held and index not in known
         )
         if unknown or row.number in learned or index in holding:

@@ -14,7 +14,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,9 +130,8 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
         return None
     exam = examination.questions(view, stages.opened(view, index))
     learnable = stages.learnable(view, exam)
-    if learned or not champion.bundle.get("learned"):
-        examples = tuple(each for each in learnable.examples if each.id in learned)
-        learnable = replace(learnable, examples=examples)
+    if learned or not champion.bundle["ranker"]:
+        learnable = learnable.only(learned)
     bundle = turn.build(view, index, learnable, progress)
 
     def write(conn: Connection) -> Version | None:
@@ -151,7 +150,7 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
         )
         versions.put(conn, version)
         held = versions.held_by(conn, champion.bundle["index"]) - gone
-        versions.put_lineage(conn, version, learnable.feedback if bundle["learned"] else (), held)
+        versions.put_lineage(conn, version, learnable.feedback if bundle["ranker"] else (), held)
         versions.set_champion(conn, version.number, "erasure", reason=reason)
         return version
 

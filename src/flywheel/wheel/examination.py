@@ -191,27 +191,30 @@ def with_notes(
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 
-def was_latest(workspace: Workspace, exam: Sequence[ExamQuestion]) -> bool:
-    """Whether the newest version was decided on by this exam, under the same rules.
+def was_judged(workspace: Workspace, exam: Sequence[ExamQuestion], bundle_hash: str) -> bool:
+    """Whether the latest challenger was this one, and decided on by this exam and these rules.
 
-    With another one, what was kept back gets another chance.
+    With another exam, what was kept back gets another chance.
     """
     with workspace.database.read() as conn:
-        return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate))
+        return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate, bundle_hash))
 
 
 def forget(conn: Connection) -> None:
-    """The newest version was decided on by nothing that holds: the next turn examines it again."""
+    """The latest challenger was decided on by nothing that holds: the next turn examines it
+    again."""
     state.remove(conn, _LATEST)
 
 
-def remember(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings) -> None:
-    """Keeps what the newest version was decided on by."""
-    state.put(conn, _LATEST, _digest(exam, rules))
+def remember(
+    conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings, bundle_hash: str
+) -> None:
+    """Keeps which challenger was the latest, and what it was decided on by."""
+    state.put(conn, _LATEST, _digest(exam, rules, bundle_hash))
 
 
-def _digest(exam: Sequence[ExamQuestion], rules: GateSettings) -> str:
-    content = [rules.model_dump(mode="json"), *map(to_json, exam)]
+def _digest(exam: Sequence[ExamQuestion], rules: GateSettings, bundle_hash: str) -> str:
+    content = [bundle_hash, rules.model_dump(mode="json"), *map(to_json, exam)]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 

@@ -87,15 +87,16 @@ def decide(
 
     Args:
         k: this is the k-th decision on a gain on these questions, from 1.
-        newer_documents: the documents are all that the two versions differ in.
+        newer_documents: they are all that sets the challenger apart.
     """
     names = _shared(champion, challenger, settings)
-    compared = [compare(champion, challenger, name, None, SEED) for name in names]
     lost = _lost(champion, challenger, settings)
     unguarded = _unguarded(champion, settings)
     if newer_documents:
+        compared = [compare(champion, challenger, name, None, SEED) for name in names]
         return _newer(compared, lost, unguarded, settings)
-    guards = [each for each in compared if each.metric in settings.guards]
+    guarded = [name for name in names if name in settings.guards]
+    guards = [compare(champion, challenger, name, None, SEED) for name in guarded]
     falls = [_falls(each, settings) for each in guards if not _holds(each, settings)]
     if lost or falls:
         return Decision(promote=False, rule="guard", reasons=(*lost, *falls))
@@ -131,12 +132,12 @@ def as_good_and_cheaper(
         best: the sitting of version `number`, of the same questions.
         k: as `decide` had it. Who tries again and again pays for it here too.
     """
-    compared = [
-        compare(best, challenger, name, k, SEED, settings.margin)
-        for name in _shared(best, challenger, settings)
-    ]
+    names = _shared(best, challenger, settings)
+    compared = [compare(best, challenger, name, k, SEED, settings.margin) for name in names]
     cost = f"it costs {saving.share:.2f} of the champion's {saving.what}"
     falls = _lost(best, challenger, settings)
+    if settings.primary not in names:
+        falls.append(f"{settings.primary} cannot be compared: it measures no answer of that one")
     falls += [_falls(each, settings) for each in compared if not _holds(each, settings)]
     if falls:
         against = f"{cost}, but against version {number}, the best: {'; '.join(falls)}"
@@ -148,9 +149,9 @@ def as_good_and_cheaper(
 
 def takes_over(best: Sitting, challenger: Sitting, settings: GateSettings) -> bool:
     """Whether a version with a gain is the best one now: it is, unless an earlier one was better
-    than the champion that it gained on."""
-    primary = settings.primary
-    return challenger.metrics[primary].value >= best.metrics[primary].value
+    than the champion that it gained on. What cannot be measured any more defends nothing."""
+    bar = best.metrics.get(settings.primary)
+    return bar is None or challenger.metrics[settings.primary].value >= bar.value
 
 
 def _newer(

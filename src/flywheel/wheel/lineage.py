@@ -184,9 +184,11 @@ def _taught(
 
 
 def _learnable(workspace: Workspace) -> Learnable:
+    """As the next turn has it, on the champion's documents."""
     try:
-        exam = examination.own(workspace)
-    except FlywheelError:  # an exam that cannot be read keeps nothing out
+        index = workspace.assistant(workspace.champion()).index
+        exam = examination.questions(workspace, index)
+    except FlywheelError:  # without an exam that can be read nothing is kept out
         exam = []
     return stages.learnable(workspace, exam)
 

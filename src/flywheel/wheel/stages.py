@@ -61,18 +61,14 @@ class Learnable:
 
     @property
     def digest(self) -> str:
-        """A hash of what users said, whatever the documents now hold."""
-        return _hash([(e.id, e.question, e.answer, e.evidence, e.weight) for e in self.examples])
+        """A hash of all of it but the groups: a question that somebody asks may join two of them,
+        and teaches nothing."""
+        values = [to_json(replace(each, group="")) for each in self.examples]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
-    @property
-    def inputs(self) -> str:
-        """The same with what it leads to. Without groups: a question that somebody asks may join
-        two of them, and teaches nothing."""
-        return _hash([to_json(replace(each, group="")) for each in self.examples])
-
-
-def _hash(values: object) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+    def only(self, ids: Collection[str]) -> Learnable:
+        """What these acts teach."""
+        return replace(self, examples=tuple(each for each in self.examples if each.id in ids))
 
 
 def index(workspace: Workspace, progress: Progress) -> str:
@@ -157,7 +153,7 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
     settings = workspace.settings.quote
     inputs = {
         "index": index_key,
-        "learned": learnable.inputs,
+        "learned": learnable.digest,
         "quote": settings.model_dump(mode="json"),
         "quoting": quoting_fitting.CODE_VERSION,
     }

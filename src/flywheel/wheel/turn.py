@@ -46,6 +46,35 @@ class Turned:
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Challenger:
+    """A version to be: ready to answer, and not written yet."""
+
+    bundle: dict[str, Any]
+    assistant: Assistant
+    learnable: Learnable
+    """What it was built from."""
+
+    @property
+    def hash(self) -> str:
+        """The same for the same bundle."""
+        return hash_of(self.bundle)
+
+    @property
+    def learned(self) -> frozenset[str]:
+        """The ids of the feedback that it learned from."""
+        return self.learnable.feedback if self.bundle["ranker"] else frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A challenger, how it sat the exam, and what the gate said."""
+
+    challenger: Challenger
+    sitting: Sitting
+    decision: gate.Decision
+
+
 def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
     """Builds a challenger from what is staged and corrected, examines it, and lets the gate decide.
 
@@ -57,30 +86,28 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
     with workspace.exclusive():
         ingest.resolve(workspace)
         feedback.recheck(workspace)
-        champion, latest = _standing(workspace)
+        champion = _champion(workspace)
         index = stages.index(workspace, progress)
         growth.draw(workspace, examination.own(workspace))
         exam = examination.questions(workspace, stages.opened(workspace, index))
         learnable = stages.learnable(workspace, exam)
-        bundle = build(workspace, index, learnable, progress)
-        if champion and champion.bundle_hash == hash_of(bundle):
-            return _nothing_new(champion, champion, time.perf_counter() - started)
-        challenger = workspace.assemble(bundle, number=0)
-        known = latest and latest.bundle_hash == hash_of(bundle)
-        if champion and latest and known and examination.was_latest(workspace, exam):
-            return _nothing_new(latest, champion, time.perf_counter() - started)
-        sitting = evaluate(exam, challenger, workspace, progress)
-        decision = decide(workspace, champion, bundle, exam, sitting, progress)
-        decision = _with_learned(decision, learnable, bundle)
-        decision = _with_waiting(decision, workspace)
-        version = keep(workspace, champion, bundle, exam, sitting, decision, learnable)
+        challenger = _challenger(workspace, index, learnable, progress)
+        if champion and (known := _judged_before(workspace, champion, challenger, exam)):
+            return _nothing_new(known, champion, time.perf_counter() - started)
+        judged = [judge(workspace, champion, challenger, exam, progress)]
+        if not judged[0].decision.promote:
+            assert champion is not None, "the first version has no contest"
+            # What feedback could not show to be better keeps no newer document from being read.
+            if held_back := _without_newer_feedback(workspace, champion, challenger, progress):
+                judged.append(judge(workspace, champion, held_back, exam, progress))
+        version = keep(workspace, champion, exam, judged)
     return Turned(
         version=version.number,
         decision=version.decision,
         reasons=version.reasons,
         champion=workspace.champion().number,
-        metrics=dict(sitting.metrics),
-        sitting=sitting,
+        metrics=version.metrics,
+        sitting=judged[-1].sitting,
         seconds=time.perf_counter() - started,
     )
 
@@ -95,12 +122,25 @@ def build(
     return {
         "index": index,
         "ranker": ranker,
-        "learned": learnable.digest if ranker else "",
         "embedding": settings.search.embedding,
         "calibration": to_json(calibration),
         "quote": settings.quote.model_dump(mode="json"),
         "decide": settings.decide.model_dump(mode="json"),
     }
+
+
+def judge(
+    workspace: Workspace,
+    champion: Version | None,
+    challenger: Challenger,
+    exam: Sequence[ExamQuestion],
+    progress: Progress,
+) -> Judged:
+    """STEPS 3 and 4: the challenger sits the exam, and the gate decides."""
+    sitting = evaluate(exam, challenger.assistant, workspace, progress)
+    decision = decide(workspace, champion, challenger, exam, sitting, progress)
+    decision = _with_learned(decision, challenger)
+    return Judged(challenger=challenger, sitting=sitting, decision=decision)
 
 
 def evaluate(
@@ -119,7 +159,7 @@ def evaluate(
 def decide(
     workspace: Workspace,
     champion: Version | None,
-    bundle: dict[str, Any],
+    challenger: Challenger,
     exam: Sequence[ExamQuestion],
     sitting: Sitting,
     progress: Progress,
@@ -127,14 +167,14 @@ def decide(
     """The gate's decision; the champion sits the same questions first."""
     if champion is None:
         return examination.with_notes(gate.FIRST, exam)
-    newer_documents = _is_learned_alike(champion.bundle, bundle)
+    newer_documents = _is_newer_alone(workspace, champion, challenger)
     if newer_documents and examination.is_too_small(exam):
         return gate.UNEXAMINED
     serving, num_switched_off = examination.unprepared(workspace, champion, exam)
     before = evaluate(exam, serving, workspace, progress)
     stale: frozenset[str] = frozenset()
-    if champion.bundle["index"] != bundle["index"]:
-        stale = examination.stale(before, sitting, workspace.assemble(bundle, number=0).index)
+    if champion.bundle["index"] != challenger.bundle["index"]:
+        stale = examination.stale(before, sitting, challenger.assistant.index)
     sitting = examination.without(sitting, stale)
     decision = gate.decide(
         examination.without(before, stale),
@@ -145,7 +185,7 @@ def decide(
     )
     if decision.rule in ("gain", "no gain", "newer documents"):
         decision = _against_best(
-            workspace, champion, bundle, exam, stale, sitting, decision, progress
+            workspace, champion, challenger, exam, stale, sitting, decision, progress
         )
     return examination.with_notes(decision, exam, stale, num_switched_off)
 
@@ -153,7 +193,7 @@ def decide(
 def _against_best(
     workspace: Workspace,
     champion: Version,
-    bundle: dict[str, Any],
+    challenger: Challenger,
     exam: Sequence[ExamQuestion],
     stale: frozenset[str],
     sitting: Sitting,
@@ -174,7 +214,7 @@ def _against_best(
         saving = cost.saving(
             workspace,
             (champion.bundle, workspace.assistant(champion)),
-            (bundle, workspace.assemble(bundle, number=0)),
+            (challenger.bundle, challenger.assistant),
             exam,
         )
         if saving is None:
@@ -197,60 +237,124 @@ def _against_best(
 def keep(
     workspace: Workspace,
     champion: Version | None,
-    bundle: dict[str, Any],
     exam: Sequence[ExamQuestion],
-    sitting: Sitting,
-    decision: gate.Decision,
-    learnable: Learnable,
+    judged: Sequence[Judged],
 ) -> Version:
-    """Writes the version, what it learned from and, if it won, the champion: all or nothing."""
+    """Writes the versions, what each learned from and, if one won, the champion: all or nothing.
+
+    Returns:
+        The last of them.
+    """
+    waiting = _waiting(workspace)
 
     def write(conn: Connection) -> Version:
         standing = versions.champion(conn)
         # Promoting and rolling back wait for no turn.
         has_moved = _number(standing) != _number(champion)
-        won = decision.promote and not has_moved
-        version = Version(
-            number=versions.next_number(conn),
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            parent=champion.number if champion else None,
-            bundle=bundle,
-            bundle_hash=hash_of(bundle),
-            metrics=dict(sitting.metrics),
-            decision="promoted" if won else "kept",
-            reasons=(*decision.reasons, *((MOVED,) if has_moved else ())),
-        )
-        versions.put(conn, version)
-        learned = learnable.feedback if bundle["learned"] else ()
-        versions.put_lineage(conn, version, learned, documents.shown(conn))
         if has_moved:
             examination.forget(conn)
         else:
-            examination.remember(conn, exam, workspace.settings.gate)
-        if decision.tested_gain:
-            examination.count_decision(conn, exam)
-        if won:
-            versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
-        if won and decision.sets_bar:
-            versions.set_best(conn, version.number)
+            examination.remember(conn, exam, workspace.settings.gate, judged[0].challenger.hash)
+        notes = (*waiting, *((MOVED,) if has_moved else ()))
+        for each in judged:
+            version = _write(conn, champion, each, notes, wins=not has_moved)
+            if each.decision.tested_gain:
+                examination.count_decision(conn, exam)
+            notes = (
+                f"version {version.number}, which learned from newer feedback too, was kept back",
+                *notes,
+            )
         return version
 
     return workspace.database.write(write)
 
 
-def _standing(workspace: Workspace) -> tuple[Version | None, Version | None]:
-    """The champion and the newest version, of those that an erasure left."""
+def _write(
+    conn: Connection,
+    champion: Version | None,
+    judged: Judged,
+    notes: Sequence[str],
+    *,
+    wins: bool,
+) -> Version:
+    challenger, decision = judged.challenger, judged.decision
+    wins = wins and decision.promote
+    version = Version(
+        number=versions.next_number(conn),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        parent=_number(champion),
+        bundle=challenger.bundle,
+        bundle_hash=challenger.hash,
+        metrics=dict(judged.sitting.metrics),
+        decision="promoted" if wins else "kept",
+        reasons=(*decision.reasons, *notes),
+    )
+    versions.put(conn, version)
+    versions.put_lineage(conn, version, challenger.learned, documents.shown(conn))
+    if wins:
+        versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
+    if wins and decision.sets_bar:
+        versions.set_best(conn, version.number)
+    return version
+
+
+def _challenger(
+    workspace: Workspace, index: str, learnable: Learnable, progress: Progress
+) -> Challenger:
+    bundle = build(workspace, index, learnable, progress)
+    assistant = workspace.assemble(bundle, number=0)
+    return Challenger(bundle=bundle, assistant=assistant, learnable=learnable)
+
+
+def _without_newer_feedback(
+    workspace: Workspace, champion: Version, challenger: Challenger, progress: Progress
+) -> Challenger | None:
+    """The champion on the challenger's newer documents; None where they are not all that is new."""
     with workspace.database.read() as conn:
-        every = [each for each in versions.list_versions(conn) if not each.erased]
-        return versions.champion(conn), every[-1] if every else None
+        known = versions.learned_from(conn, champion.number)
+    index = challenger.bundle["index"]
+    if index == champion.bundle["index"] or challenger.learned <= known:
+        return None
+    built = _challenger(workspace, index, challenger.learnable.only(known), progress)
+    return built if _is_newer_alone(workspace, champion, built) else None
+
+
+def _is_newer_alone(workspace: Workspace, champion: Version, challenger: Challenger) -> bool:
+    """Whether newer documents are all that sets a challenger apart from the champion.
+
+    Its ranker and its thresholds are fitted anew to them, and what feedback spoke of may be gone.
+    """
+    follows = dict.fromkeys(("index", "ranker", "calibration"))
+    if {**champion.bundle, **follows} != {**challenger.bundle, **follows}:
+        return False
+    with workspace.database.read() as conn:
+        known = versions.learned_from(conn, champion.number)
+    return champion.bundle["index"] != challenger.bundle["index"] and challenger.learned <= known
+
+
+def _champion(workspace: Workspace) -> Version | None:
+    with workspace.database.read() as conn:
+        return versions.champion(conn)
+
+
+def _judged_before(
+    workspace: Workspace, champion: Version, challenger: Challenger, exam: Sequence[ExamQuestion]
+) -> Version | None:
+    """The version that the challenger is already, where there is nothing new to examine."""
+    if champion.bundle_hash == challenger.hash:
+        return champion
+    if not examination.was_judged(workspace, exam, challenger.hash):
+        return None
+    with workspace.database.read() as conn:
+        left = [each for each in versions.list_versions(conn) if not each.erased]
+    return next((each for each in reversed(left) if each.bundle_hash == challenger.hash), None)
 
 
 def _number(version: Version | None) -> int | None:
     return None if version is None else version.number
 
 
-def _nothing_new(earlier: Version, champion: Version | None, seconds: float) -> Turned:
-    assert champion is not None
+def _nothing_new(earlier: Version, champion: Version, seconds: float) -> Turned:
     return Turned(
         version=earlier.number,
         decision=earlier.decision,
@@ -262,35 +366,23 @@ def _nothing_new(earlier: Version, champion: Version | None, seconds: float) -> 
     )
 
 
-def _with_learned(
-    decision: gate.Decision, learnable: Learnable, bundle: dict[str, Any]
-) -> gate.Decision:
+def _with_learned(decision: gate.Decision, challenger: Challenger) -> gate.Decision:
     """The decision, saying what the version learned from."""
     notes = []
-    if bundle["ranker"]:
-        notes.append(f"its order is learned from {len(learnable.examples)} acts of feedback")
-    left_out = Counter(learnable.left_out.values())
+    if challenger.bundle["ranker"]:
+        number = len(challenger.learnable.examples)
+        notes.append(f"its order is learned from {number} acts of feedback")
+    left_out = Counter(challenger.learnable.left_out.values())
     counts = [f"{num} {reason}" for reason, num in left_out.items()]
     if counts:
         notes.append(f"left out of the learning: {', '.join(counts)}")
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 
-def _with_waiting(decision: gate.Decision, workspace: Workspace) -> gate.Decision:
-    """The decision, saying what would make the next one surer."""
+def _waiting(workspace: Workspace) -> tuple[str, ...]:
+    """What would make the next decision surer."""
     waiting = len(growth.waiting(workspace))
     if not waiting:
-        return decision
+        return ()
     questions = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
-    note = f"{questions} for an answer to join the exam: flywheel exam --waiting"
-    return replace(decision, reasons=(*decision.reasons, note))
-
-
-def _is_learned_alike(champion: dict[str, Any], challenger: dict[str, Any]) -> bool:
-    """Whether two bundles differ in their documents, and in nothing but what follows from them.
-
-    The ranker and the thresholds are fitted anew where the documents change.
-    """
-    follows = {"index": "", "calibration": "", "ranker": ""}
-    alike = {**champion, **follows} == {**challenger, **follows}
-    return alike and champion["index"] != challenger["index"]
+    return (f"{questions} for an answer to join the exam: flywheel exam --waiting",)
