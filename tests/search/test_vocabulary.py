@@ -66,7 +66,7 @@ def test_the_plural_of_a_noun_asks_for_nothing() -> None:
             assert tokens == found.exact[(noun,)], noun
 
 
-def test_every_token_of_the_other_lists_is_one_that_a_wording_has() -> None:
+def test_tokens_of_the_other_lists_are_stems_or_stand_for_a_wording() -> None:
     listed = {token for tokens in chinese().table.values() for token in tokens}
     assert {each for each in chinese_events() if len(each) > 1} <= listed
     pairs, unsaid = alike()

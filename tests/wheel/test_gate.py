@@ -184,7 +184,7 @@ def test_gain_over_a_champion_that_was_only_cheaper_does_not_lower_the_bar() -> 
     assert not takes_over(best, less, SETTINGS)
 
 
-def test_best_version_that_nothing_can_be_measured_by_any_more_decides_nothing() -> None:
+def test_best_version_that_nothing_measures_lets_gains_pass_and_savings_not() -> None:
     found = sitting([True] * 80)
     unmeasured = replace(found, metrics={}, rows=())
     assert takes_over(unmeasured, found, SETTINGS)

@@ -22,6 +22,7 @@ from flywheel.store import versions
 from flywheel.wheel import examination, ingest, stages
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
+from flywheel.wheel.versions import rollback
 from flywheel.wheel.workspace import Workspace
 
 NUM_TOPICS = 80
@@ -211,6 +212,8 @@ def test_deleted_evidence_takes_its_correction_with_it(learned: Workspace) -> No
 
 def test_newer_documents_do_not_wait_for_feedback_to_show_a_gain(learned: Workspace) -> None:
     before = learned.champion()
+    with learned.database.read() as conn:
+        before_learned = versions.learned_from(conn, before.number)
     folder = learned.root.parent / "documents"
     (folder / "spare.md").write_text("# Spare\n\nThe spare wheel hangs below the boot floor.\n")
     ingest.add(learned, [str(folder)])
@@ -218,20 +221,41 @@ def test_newer_documents_do_not_wait_for_feedback_to_show_a_gain(learned: Worksp
     accept(learned, [newer])
 
     turned = turn(learned)
-    assert (turned.decision, turned.champion) == ("promoted", turned.version)
-    assert turned.reasons[0].startswith("it carries newer documents")
-    kept_back = f"version {turned.version - 1}, which learned from newer feedback too, was kept"
-    assert any(reason.startswith(kept_back) for reason in turned.reasons)
     with learned.database.read() as conn:
-        kept, promoted = versions.list_versions(conn)[-2:]
-        assert (kept.decision, promoted.decision) == ("kept", "promoted")
-        assert kept.parent == promoted.parent == before.number
-        assert versions.that_learned(conn, "newer") == [kept.number]
-        assert "newer" not in versions.learned_from(conn, promoted.number)
+        first, second = versions.list_versions(conn)[-2:]
+        assert versions.learned_from(conn, first.number) == before_learned
+        assert versions.learned_from(conn, second.number) == before_learned | {"newer"}
+    assert (first.decision, first.parent) == ("promoted", before.number)
+    assert first.reasons[0].startswith("it carries newer documents")
+    assert (second.decision, second.parent) == ("kept", first.number)
+    assert (turned.version, turned.champion) == (second.number, first.number)
+    told = f"before that, version {first.number} was promoted: it carries newer documents"
+    assert turned.reasons[-1].startswith(told)
     found = learned.assistant(learned.champion()).index.search("spare wheel", Reader())
     assert any("spare wheel hangs" in hit.passage.text for hit in found)
-    again = turn(learned)
-    assert (again.sitting, again.version) == (None, kept.number), "and nothing is examined twice"
+    assert turn(learned).sitting is None, "nothing is examined twice"
+
+
+def test_kept_back_feedback_is_not_tried_again_with_each_newer_document(learned: Workspace) -> None:
+    exam = examination.own(learned)
+    before, decisions = learned.champion(), examination.num_decisions(learned, exam)
+    folder = learned.root.parent / "documents"
+    (folder / "tools.md").write_text("# Tools\n\nThe wrench lies beside the spare wheel.\n")
+    ingest.add(learned, [str(folder)])
+    turned = turn(learned)
+    assert (turned.decision, turned.champion) == ("promoted", turned.version)
+    assert examination.num_decisions(learned, exam) == decisions
+    with learned.database.read() as conn:
+        assert versions.next_number(conn) == turned.version + 1
+
+    accept(learned, [replace(_corrections()[30], id="more", question="Whose is it?", user="cora")])
+    assert turn(learned).sitting is not None, "with newer feedback it is"
+    assert examination.num_decisions(learned, exam) == decisions + 1
+
+    rollback(learned)
+    assert learned.champion().number == before.number
+    assert turn(learned).sitting is None, "what the owner went back from is not tried again"
+    assert learned.champion().number == before.number
 
 
 @dataclass(frozen=True)

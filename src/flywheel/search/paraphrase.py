@@ -97,7 +97,7 @@ def likeness(one: Wording, other: Wording) -> Likeness:
     for reason, objects_to in _GUARDS_APART:
         if objects_to(one, other, apart):
             return Likeness(reason)
-    shared = _weight((one.tokens | other.tokens) - apart.one - apart.other)
+    shared = _weight((one.tokens | other.tokens) - apart.tokens)
     return Likeness("", shared / (shared + _weight(apart.one | apart.other)))
 
 
@@ -117,6 +117,9 @@ class _Apart:
 
     one: frozenset[str]
     other: frozenset[str]
+    """As plain verbs, where they go without saying."""
+    tokens: frozenset[str]
+    """Those of both, as they are."""
 
     @classmethod
     def of(cls, one: Wording, other: Wording) -> _Apart:
@@ -126,7 +129,8 @@ class _Apart:
             beside |= {one.kind, other.kind}
         same |= _exchangeable(one, other, beside)
         sides = (one.tokens - other.tokens - same, other.tokens - one.tokens - same)
-        return cls(*(frozenset(_said(side, beside)) for side in sides))
+        mine, theirs = (frozenset(_said(side, beside)) for side in sides)
+        return cls(mine, theirs, tokens=sides[0] | sides[1])
 
 
 def _weight(tokens: Collection[str]) -> float:
@@ -215,8 +219,7 @@ def _said(tokens: frozenset[str], beside: frozenset[str]) -> Iterator[str]:
     """The tokens; what goes without saying beside what both have, as a plain verb would."""
     unsaid = alike().unsaid
     for token in tokens:
-        goes_unsaid = _is_heavy(token) and unsaid.get(token, frozenset()) & beside
-        yield f"*{token}" if goes_unsaid else token
+        yield f"*{token}" if unsaid.get(token, frozenset()) & beside else token
 
 
 def _misnamed(one: Wording, other: Wording) -> bool:

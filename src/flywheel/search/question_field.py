@@ -7,10 +7,9 @@ the passage, even where no word agrees. A reader profits only from what he may s
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -32,6 +31,10 @@ NUM_NEIGHBOURS = 150
 RIDGE = 1.0
 """What an example's own noise weighs beside its likeness to others. 0.3 and 3 rank a little
 worse; what a user's word weighs less is so much noisier."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,14 +89,15 @@ class QuestionField:
         self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
         self._led_to = index.vectors.means([each.passages for each in questions])
         self._labels = frozenset(label for each in questions for label in each.access)
-        self._sight = lru_cache(MOST_READERS)(self._sight_of)
-        self._view = lru_cache(MOST_VIEWS)(self._seen_with)
+        self._sights: dict[Reader, _Sight] = {}
+        self._views: dict[_Sight, QuestionField] = {}
         self._popularity = _popularity(questions)
 
     def of(self, reader: Reader) -> QuestionField:
         """What of it this reader may see, as if no more had been learned: neither a question nor a
         passage that is hidden from him has a say in what he is shown."""
-        return self._view(self._sight(reader))
+        sight = _remembered(self._sights, reader, self._sight_of, MOST_READERS)
+        return _remembered(self._views, sight, self._seen_with, MOST_VIEWS)
 
     def _sight_of(self, reader: Reader) -> _Sight:
         gone = (id for id, passage in self.passages.items() if not reader.sees(passage))
@@ -172,6 +176,16 @@ class QuestionField:
         "What can I do if" is rare in statutes and says nothing about a question on them.
         """
         return np.minimum(self.index.frequencies.idf(terms), self._asked_before.idf(terms))
+
+
+def _remembered(cache: dict[K, V], key: K, make: Callable[[K], V], most: int) -> V:
+    """As `lru_cache`, which would hold an old version's questions until a collection."""
+    value = cache.pop(key, None)
+    value = make(key) if value is None else value
+    cache[key] = value
+    for oldest in list(cache)[:-most]:
+        cache.pop(oldest, None)
+    return value
 
 
 def _popularity(questions: Sequence[Example]) -> dict[str, float]:

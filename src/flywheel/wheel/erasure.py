@@ -152,6 +152,7 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
         held = versions.held_by(conn, champion.bundle["index"]) - gone
         versions.put_lineage(conn, version, learnable.feedback if bundle["ranker"] else (), held)
         versions.set_champion(conn, version.number, "erasure", reason=reason)
+        examination.forget(conn)
         return version
 
     return workspace.database.write(write)

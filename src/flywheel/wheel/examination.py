@@ -19,7 +19,7 @@ from flywheel.learn.feedback import normal_form
 from flywheel.learn.groups import group
 from flywheel.records import ExamQuestion, to_json
 from flywheel.search.index import PassageIndex
-from flywheel.store import state
+from flywheel.store import state, versions
 from flywheel.store.versions import Version
 from flywheel.wheel import gate, growth, stages
 from flywheel.wheel.settings import ExamSettings, GateSettings
@@ -36,7 +36,8 @@ SEED = 2
 """Of synthetic exams: not the one that training questions are drawn by."""
 
 _DECISIONS = "gain_decisions"
-_LATEST = "latest_exam"
+_JUDGED = "judged_by"
+"""By the number of a version, the digest of the exam and the rules that decided on it."""
 
 
 def questions(workspace: Workspace, index: PassageIndex) -> list[ExamQuestion]:
@@ -191,30 +192,35 @@ def with_notes(
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 
-def was_judged(workspace: Workspace, exam: Sequence[ExamQuestion], bundle_hash: str) -> bool:
-    """Whether the latest challenger was this one, and decided on by this exam and these rules.
+def judged_by(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings) -> list[Version]:
+    """The versions that were decided on by this exam and these rules, the newest first.
 
     With another exam, what was kept back gets another chance.
     """
-    with workspace.database.read() as conn:
-        return bool(state.get(conn, _LATEST) == _digest(exam, workspace.settings.gate, bundle_hash))
+    digest = _digest(exam, rules)
+    judged = state.get(conn, _JUDGED) or {}
+    return [
+        each
+        for each in reversed(versions.list_versions(conn))
+        if judged.get(str(each.number)) == digest and not each.erased
+    ]
 
 
 def forget(conn: Connection) -> None:
-    """The latest challenger was decided on by nothing that holds: the next turn examines it
-    again."""
-    state.remove(conn, _LATEST)
+    """Lets whatever was judged be examined again, beside a champion that no decision was about."""
+    state.remove(conn, _JUDGED)
 
 
 def remember(
-    conn: Connection, exam: Sequence[ExamQuestion], rules: GateSettings, bundle_hash: str
+    conn: Connection, version: int, exam: Sequence[ExamQuestion], rules: GateSettings
 ) -> None:
-    """Keeps which challenger was the latest, and what it was decided on by."""
-    state.put(conn, _LATEST, _digest(exam, rules, bundle_hash))
+    """Keeps what a version was decided on by."""
+    judged = state.get(conn, _JUDGED) or {}
+    state.put(conn, _JUDGED, judged | {str(version): _digest(exam, rules)})
 
 
-def _digest(exam: Sequence[ExamQuestion], rules: GateSettings, bundle_hash: str) -> str:
-    content = [bundle_hash, rules.model_dump(mode="json"), *map(to_json, exam)]
+def _digest(exam: Sequence[ExamQuestion], rules: GateSettings) -> str:
+    content = [rules.model_dump(mode="json"), *map(to_json, exam)]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 

@@ -7,12 +7,13 @@ Not here: how any of it is erased (erasure.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from flywheel.build.ranker import FEWEST
-from flywheel.errors import FlywheelError, UsageError
+from flywheel.errors import FlywheelError, UsageError, WorkspaceError
 from flywheel.records import Answer, Citation, Feedback
 from flywheel.search.learned import read_questions
 from flywheel.store import corrections, documents, erasures, interactions, versions
@@ -186,10 +187,11 @@ def _taught(
 def _learnable(workspace: Workspace) -> Learnable:
     """As the next turn has it, on the champion's documents."""
     try:
-        index = workspace.assistant(workspace.champion()).index
-        exam = examination.questions(workspace, index)
-    except FlywheelError:  # without an exam that can be read nothing is kept out
-        exam = []
+        exam = examination.own(workspace)
+    except FlywheelError:  # an exam that cannot be read keeps nothing out
+        return stages.learnable(workspace, [])
+    with suppress(WorkspaceError):  # before the first turn no question is made from the documents
+        exam = examination.questions(workspace, workspace.assistant(workspace.champion()).index)
     return stages.learnable(workspace, exam)
 
 

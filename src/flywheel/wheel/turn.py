@@ -4,7 +4,7 @@
 
 Every stage's output is an artifact under the hash of all that it depends on, and the version is
 written last, in one transaction with the champion. Killed anywhere, the next turn takes up the
-finished stages and comes to the same version.
+finished stages and comes to the same versions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -48,7 +48,7 @@ class Turned:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Challenger:
-    """A version to be: ready to answer, and not written yet."""
+    """A version to be, ready to answer."""
 
     bundle: dict[str, Any]
     assistant: Assistant
@@ -66,17 +66,20 @@ class Challenger:
         return self.learnable.feedback if self.bundle["ranker"] else frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A challenger, how it sat the exam, and what the gate said."""
+class Revolution(NamedTuple):
+    """What became of one challenger."""
 
-    challenger: Challenger
-    sitting: Sitting
-    decision: gate.Decision
+    version: Version
+    reasons: tuple[str, ...]
+    sitting: Sitting | None
+    """None where nothing was new."""
 
 
 def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
     """Builds a challenger from what is staged and corrected, examines it, and lets the gate decide.
+
+    Twice where there are newer documents and newer feedback: the documents first, so that they do
+    not wait until the feedback shows a gain.
 
     Raises:
         WorkspaceError: nothing is staged.
@@ -86,61 +89,60 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
     with workspace.exclusive():
         ingest.resolve(workspace)
         feedback.recheck(workspace)
-        champion = _champion(workspace)
         index = stages.index(workspace, progress)
         growth.draw(workspace, examination.own(workspace))
         exam = examination.questions(workspace, stages.opened(workspace, index))
         learnable = stages.learnable(workspace, exam)
-        challenger = _challenger(workspace, index, learnable, progress)
-        if champion and (known := _judged_before(workspace, champion, challenger, exam)):
-            return _nothing_new(known, champion, time.perf_counter() - started)
-        judged = [judge(workspace, champion, challenger, exam, progress)]
-        if not judged[0].decision.promote:
-            assert champion is not None, "the first version has no contest"
-            # What feedback could not show to be better keeps no newer document from being read.
-            if held_back := _without_newer_feedback(workspace, champion, challenger, progress):
-                judged.append(judge(workspace, champion, held_back, exam, progress))
-        version = keep(workspace, champion, exam, judged)
+        revolutions = [
+            revolve(workspace, index, each, exam, progress)
+            for each in _one_by_one(workspace, index, learnable)
+        ]
+    made = [each for each in revolutions if each.sitting]
+    last = made[-1] if made else revolutions[-1]
     return Turned(
-        version=version.number,
-        decision=version.decision,
-        reasons=version.reasons,
+        version=last.version.number,
+        decision=last.version.decision,
+        reasons=(*last.reasons, *map(_in_a_line, made[:-1])),
         champion=workspace.champion().number,
-        metrics=version.metrics,
-        sitting=judged[-1].sitting,
+        metrics=last.version.metrics,
+        sitting=last.sitting,
         seconds=time.perf_counter() - started,
     )
+
+
+def revolve(
+    workspace: Workspace,
+    index: str,
+    learnable: Learnable,
+    exam: Sequence[ExamQuestion],
+    progress: Progress,
+) -> Revolution:
+    """One challenger, from its bundle to its version."""
+    with workspace.database.read() as conn:
+        champion = versions.champion(conn)
+    if champion and (known := _tried_before(workspace, champion, index, learnable, exam)):
+        return _nothing_new(known)
+    bundle = build(workspace, index, learnable, progress)
+    assistant = workspace.assemble(bundle, number=0)
+    challenger = Challenger(bundle=bundle, assistant=assistant, learnable=learnable)
+    if champion and (known := _judged_before(workspace, champion, challenger, exam)):
+        return _nothing_new(known)
+    sitting = evaluate(exam, challenger.assistant, workspace, progress)
+    decision = decide(workspace, champion, challenger, exam, sitting, progress)
+    decision = _with_learned(decision, challenger)
+    decision = _with_waiting(decision, workspace)
+    version = keep(workspace, champion, challenger, exam, sitting, decision)
+    return Revolution(version, version.reasons, sitting)
 
 
 def build(
     workspace: Workspace, index: str, learnable: Learnable, progress: Progress
 ) -> dict[str, Any]:
     """STEP 2: the challenger's bundle, which names all that answers."""
-    settings = workspace.settings
     ranker = stages.ranker(workspace, index, learnable, progress)
     calibration = stages.thresholds(workspace, index, ranker, progress)
-    return {
-        "index": index,
-        "ranker": ranker,
-        "embedding": settings.search.embedding,
-        "calibration": to_json(calibration),
-        "quote": settings.quote.model_dump(mode="json"),
-        "decide": settings.decide.model_dump(mode="json"),
-    }
-
-
-def judge(
-    workspace: Workspace,
-    champion: Version | None,
-    challenger: Challenger,
-    exam: Sequence[ExamQuestion],
-    progress: Progress,
-) -> Judged:
-    """STEPS 3 and 4: the challenger sits the exam, and the gate decides."""
-    sitting = evaluate(exam, challenger.assistant, workspace, progress)
-    decision = decide(workspace, champion, challenger, exam, sitting, progress)
-    decision = _with_learned(decision, challenger)
-    return Judged(challenger=challenger, sitting=sitting, decision=decision)
+    answering = {"index": index, "ranker": ranker, "calibration": to_json(calibration)}
+    return answering | _settings(workspace)
 
 
 def evaluate(
@@ -237,133 +239,134 @@ def _against_best(
 def keep(
     workspace: Workspace,
     champion: Version | None,
+    challenger: Challenger,
     exam: Sequence[ExamQuestion],
-    judged: Sequence[Judged],
+    sitting: Sitting,
+    decision: gate.Decision,
 ) -> Version:
-    """Writes the versions, what each learned from and, if one won, the champion: all or nothing.
-
-    Returns:
-        The last of them.
-    """
-    waiting = _waiting(workspace)
+    """Writes the version, what it learned from and, if it won, the champion: all or nothing."""
 
     def write(conn: Connection) -> Version:
         standing = versions.champion(conn)
         # Promoting and rolling back wait for no turn.
         has_moved = _number(standing) != _number(champion)
-        if has_moved:
-            examination.forget(conn)
-        else:
-            examination.remember(conn, exam, workspace.settings.gate, judged[0].challenger.hash)
-        notes = (*waiting, *((MOVED,) if has_moved else ()))
-        for each in judged:
-            version = _write(conn, champion, each, notes, wins=not has_moved)
-            if each.decision.tested_gain:
-                examination.count_decision(conn, exam)
-            notes = (
-                f"version {version.number}, which learned from newer feedback too, was kept back",
-                *notes,
-            )
+        won = decision.promote and not has_moved
+        version = Version(
+            number=versions.next_number(conn),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            parent=_number(champion),
+            bundle=challenger.bundle,
+            bundle_hash=challenger.hash,
+            metrics=dict(sitting.metrics),
+            decision="promoted" if won else "kept",
+            reasons=(*decision.reasons, *((MOVED,) if has_moved else ())),
+        )
+        versions.put(conn, version)
+        versions.put_lineage(conn, version, challenger.learned, documents.shown(conn))
+        if not has_moved:
+            examination.remember(conn, version.number, exam, workspace.settings.gate)
+        if decision.tested_gain:
+            examination.count_decision(conn, exam)
+        if won:
+            versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
+        if won and decision.sets_bar:
+            versions.set_best(conn, version.number)
         return version
 
     return workspace.database.write(write)
 
 
-def _write(
-    conn: Connection,
-    champion: Version | None,
-    judged: Judged,
-    notes: Sequence[str],
-    *,
-    wins: bool,
-) -> Version:
-    challenger, decision = judged.challenger, judged.decision
-    wins = wins and decision.promote
-    version = Version(
-        number=versions.next_number(conn),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        parent=_number(champion),
-        bundle=challenger.bundle,
-        bundle_hash=challenger.hash,
-        metrics=dict(judged.sitting.metrics),
-        decision="promoted" if wins else "kept",
-        reasons=(*decision.reasons, *notes),
-    )
-    versions.put(conn, version)
-    versions.put_lineage(conn, version, challenger.learned, documents.shown(conn))
-    if wins:
-        versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
-    if wins and decision.sets_bar:
-        versions.set_best(conn, version.number)
-    return version
-
-
-def _challenger(
-    workspace: Workspace, index: str, learnable: Learnable, progress: Progress
-) -> Challenger:
-    bundle = build(workspace, index, learnable, progress)
-    assistant = workspace.assemble(bundle, number=0)
-    return Challenger(bundle=bundle, assistant=assistant, learnable=learnable)
-
-
-def _without_newer_feedback(
-    workspace: Workspace, champion: Version, challenger: Challenger, progress: Progress
-) -> Challenger | None:
-    """The champion on the challenger's newer documents; None where they are not all that is new."""
+def _one_by_one(workspace: Workspace, index: str, learnable: Learnable) -> list[Learnable]:
+    """What the challengers of this turn learn: what the champion knows, then all."""
     with workspace.database.read() as conn:
+        champion = versions.champion(conn)
+        if champion is None or not _differs_in_documents(workspace, champion, index):
+            return [learnable]
         known = versions.learned_from(conn, champion.number)
-    index = challenger.bundle["index"]
-    if index == champion.bundle["index"] or challenger.learned <= known:
-        return None
-    built = _challenger(workspace, index, challenger.learnable.only(known), progress)
-    return built if _is_newer_alone(workspace, champion, built) else None
+    settled = learnable.only(known)
+    is_known = known or not champion.bundle["ranker"]
+    return [learnable] if settled == learnable or not is_known else [settled, learnable]
+
+
+def _differs_in_documents(workspace: Workspace, champion: Version, index: str) -> bool:
+    """Whether there are newer documents, and no settings of answers are newer than the champion."""
+    asked = _settings(workspace)
+    alike = asked == {name: champion.bundle.get(name) for name in asked}
+    return alike and champion.bundle["index"] != index
 
 
 def _is_newer_alone(workspace: Workspace, champion: Version, challenger: Challenger) -> bool:
     """Whether newer documents are all that sets a challenger apart from the champion.
 
-    Its ranker and its thresholds are fitted anew to them, and what feedback spoke of may be gone.
+    Its ranker and its thresholds are fitted anew to them, and some feedback may teach nothing any
+    more: what it speaks of is gone, or a curator rejected it.
     """
-    follows = dict.fromkeys(("index", "ranker", "calibration"))
-    if {**champion.bundle, **follows} != {**challenger.bundle, **follows}:
+    if not _differs_in_documents(workspace, champion, challenger.bundle["index"]):
         return False
     with workspace.database.read() as conn:
         known = versions.learned_from(conn, champion.number)
-    return champion.bundle["index"] != challenger.bundle["index"] and challenger.learned <= known
+    # A version of an older release may have learned from what nobody wrote down.
+    return challenger.learned <= known and bool(known or not champion.bundle["ranker"])
 
 
-def _champion(workspace: Workspace) -> Version | None:
+def _tried_before(
+    workspace: Workspace,
+    champion: Version,
+    index: str,
+    learnable: Learnable,
+    exam: Sequence[ExamQuestion],
+) -> Version | None:
+    """The version that the same exam kept back with the same newer feedback, on other documents.
+
+    It would try again at each newer document, and spend the error that all decisions share.
+    """
     with workspace.database.read() as conn:
-        return versions.champion(conn)
+        if learnable.feedback <= versions.learned_from(conn, champion.number):
+            return None
+        for each in examination.judged_by(conn, exam, workspace.settings.gate):
+            is_alike = _settings(workspace).items() <= each.bundle.items()
+            if each.decision == "promoted" or each.bundle["index"] == index or not is_alike:
+                continue
+            if versions.learned_from(conn, each.number) == learnable.feedback:
+                return each
+    return None
 
 
 def _judged_before(
     workspace: Workspace, champion: Version, challenger: Challenger, exam: Sequence[ExamQuestion]
 ) -> Version | None:
-    """The version that the challenger is already, where there is nothing new to examine."""
+    """The version that the challenger is already, where the same exam has judged it.
+
+    Whichever serves now: what the owner went back from is not promoted at the next turn.
+    """
     if champion.bundle_hash == challenger.hash:
         return champion
-    if not examination.was_judged(workspace, exam, challenger.hash):
-        return None
     with workspace.database.read() as conn:
-        left = [each for each in versions.list_versions(conn) if not each.erased]
-    return next((each for each in reversed(left) if each.bundle_hash == challenger.hash), None)
+        judged = examination.judged_by(conn, exam, workspace.settings.gate)
+    return next((each for each in judged if each.bundle_hash == challenger.hash), None)
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """Those that answers follow, as a bundle has them."""
+    settings = workspace.settings
+    return {
+        "embedding": settings.search.embedding,
+        "quote": settings.quote.model_dump(mode="json"),
+        "decide": settings.decide.model_dump(mode="json"),
+    }
 
 
 def _number(version: Version | None) -> int | None:
     return None if version is None else version.number
 
 
-def _nothing_new(earlier: Version, champion: Version, seconds: float) -> Turned:
-    return Turned(
-        version=earlier.number,
-        decision=earlier.decision,
-        reasons=(f"nothing is new since version {earlier.number}",),
-        champion=champion.number,
-        metrics=earlier.metrics,
-        sitting=None,
-        seconds=seconds,
-    )
+def _nothing_new(known: Version) -> Revolution:
+    return Revolution(known, (f"nothing is new since version {known.number}",), None)
+
+
+def _in_a_line(revolution: Revolution) -> str:
+    version = revolution.version
+    return f"before that, version {version.number} was {version.decision}: {version.reasons[0]}"
 
 
 def _with_learned(decision: gate.Decision, challenger: Challenger) -> gate.Decision:
@@ -379,10 +382,11 @@ def _with_learned(decision: gate.Decision, challenger: Challenger) -> gate.Decis
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 
-def _waiting(workspace: Workspace) -> tuple[str, ...]:
-    """What would make the next decision surer."""
+def _with_waiting(decision: gate.Decision, workspace: Workspace) -> gate.Decision:
+    """The decision, saying what would make the next one surer."""
     waiting = len(growth.waiting(workspace))
     if not waiting:
-        return ()
+        return decision
     questions = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
-    return (f"{questions} for an answer to join the exam: flywheel exam --waiting",)
+    note = f"{questions} for an answer to join the exam: flywheel exam --waiting"
+    return replace(decision, reasons=(*decision.reasons, note))
