@@ -103,7 +103,12 @@ def test_what_was_only_found_wrong_counts_too(index: PassageIndex) -> None:
     result = fit(index, [*examples(), wrong])
     assert result
     assert "w" in {each.id for each in result.ranker.questions}
-    assert "w" not in {each.example.id for each in result.rehearsed}
+    refused = {each.example.id for each in result.rehearsed if not each.example.passages}
+    assert refused == {"w"}, "and it is rehearsed, for what tells when to answer"
+    corrected = replace(wrong, group=examples()[0].group)
+    result = fit(index, [*examples(), corrected])
+    assert result
+    assert all(each.example.passages for each in result.rehearsed), "the answer is known"
     assert fit(index, [replace(each, passages=()) for each in examples()]) is None
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import mean
 
+import numpy as np
 import pytest
 
 from flywheel.answer.decide import BUILT_IN, FEATURES, Calibration
-from flywheel.build.thresholds import FEWEST, FEWEST_OF_A_KIND, Outcome, fit
-from flywheel.records import from_json, to_json
+from flywheel.build.ranker import Rehearsed
+from flywheel.build.thresholds import FEWEST, FEWEST_OF_A_KIND, Outcome, fit, rated
+from flywheel.records import Example, Hit, Passage, from_json, to_json
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.question_field import Neighbours
 
 COVERAGE = FEATURES.index("coverage")
 
@@ -41,6 +46,60 @@ def labelled(num_right: int, num_wrong: int) -> list[Outcome]:
         Outcome(features=each.features, first=label, any_reading=label)
         for each, label in zip(outcomes(len(labels)), labels, strict=True)
     ]
+
+
+def rehearsed(number: int, right: str, weight: float = 1.0) -> Rehearsed:
+    """A question that found passages `a` and `b`, as if it were new."""
+    question = f"Where is lock {number}?"
+    hits = [
+        Hit(
+            passage=Passage(
+                id=id, document="d", title="Doors", headings=(id,), text=f"The lock is {id}.",
+                language="en", position=0,
+            ),
+            score=score,
+            features={"chance": score},
+        )
+        for id, score in (("a", 0.6), ("b", 0.3))
+    ]  # fmt: skip
+    nothing = np.zeros(0, dtype=np.int64)
+    near = Neighbours(
+        question=question, terms=nothing, weights=np.zeros(0), places=nothing, ids=(),
+        similarities=np.zeros(0), shares=np.zeros(0),
+    )  # fmt: skip
+    example = Example(
+        id=str(number), question=question, passages=(right,) if right else (), weight=weight
+    )
+    return Rehearsed(example=example, near=near, hits=tuple(hits))
+
+
+def told(*each: Rehearsed) -> list[tuple[bool, bool, float]]:
+    found = rated(each, Frequencies.empty())
+    return [(outcome.first, outcome.any_reading, outcome.weight) for outcome in found]
+
+
+def test_feedback_tells_what_was_right_first_among_three_or_not_at_all() -> None:
+    refused = [rehearsed(number, "") for number in range(FEWEST_OF_A_KIND)]
+    corrected = [rehearsed(20, "a"), rehearsed(21, "b"), rehearsed(22, "elsewhere", weight=0.4)]
+    found = told(*refused, *corrected)
+    assert found[:3] == [(True, True, 1.0), (False, True, 1.0), (False, False, 0.4)]
+    assert all(each[:2] == (False, False) for each in found[3:])
+    assert sum(weight for *_, weight in found[3:]) == pytest.approx(2.4 / 3), "a quarter of all"
+
+
+def test_who_never_refuses_an_answer_does_not_tell_when_to_answer() -> None:
+    refused = [rehearsed(number, "") for number in range(FEWEST_OF_A_KIND - 1)]
+    corrected = [rehearsed(number, "a") for number in range(20, 200)]
+    assert told(*refused, *corrected) == []
+
+
+def test_what_counts_less_moves_confidence_less() -> None:
+    seen = outcomes(200)
+    doubts = [replace(each, first=False) for each in outcomes(60, seed=2)]
+    trusted = fit(seen, doubts)
+    doubted = fit(seen, [replace(each, weight=0.1) for each in doubts])
+    assert at(0.9, trusted) < at(0.9, doubted) < at(0.9, fit(seen)) + 0.02
+    assert trusted.any_reading == fit(seen).any_reading, "and do not tell when to ask back"
 
 
 def test_the_same_outcomes_give_the_same_calibration() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 FEWEST = 50
 """Fewer questions than this teach less than the search's own order knows."""
 NUM_PARTS = 2
 """Of the cross-fitting: each part is ranked by what the others taught."""
+NUM_SEARCHING = 2
+"""Questions that are searched at once: the index works in threads of its own."""
 NUM_REHEARSED = 20
 """Passages of each rehearsed ranking that are kept."""
 
@@ -42,6 +45,7 @@ class Rehearsed:
     """A learned question as a new one would have been ranked."""
 
     example: Example
+    """One without passages was refused: what it got was wrong, and nobody said what is right."""
     near: Neighbours
     hits: tuple[Hit, ...]
     """The best, by trees that were fitted without its part."""
@@ -84,22 +88,30 @@ def fit(
         return None
     field = QuestionField(examples, index)
     lessons: list[_Lesson] = []
-    for done, each in enumerate(taught, start=1):
-        lessons.append(_lesson(field, each, search(each.question)))
-        progress(done, len(taught))
+    with ThreadPoolExecutor(NUM_SEARCHING) as searching:
+        found = searching.map(search, [each.question for each in taught])
+        for done, (each, hits) in enumerate(zip(taught, found, strict=True), start=1):
+            lessons.append(_lesson(field, each, hits))
+            progress(done, len(taught))
     lessons = [each for each in lessons if each.of]
-    parts = [part_of(each.example, NUM_PARTS) for each in lessons]
     others = [
-        [each for each, at in zip(lessons, parts, strict=True) if at != part]
+        [each for each in lessons if part_of(each.example, NUM_PARTS) != part]
         for part in range(NUM_PARTS)
     ]
     if not all(map(_is_mixed, others)):
         return None
     blind = [_boost(each, seed) for each in others]
+    answered = {each.group for each in taught}
+    refused = [each for each in examples if not each.passages and each.group not in answered]
+    lessons_and_refused = [
+        *lessons,
+        *(_lesson(field, each, search(each.question)) for each in refused),
+    ]
     return Fitted(
         ranker=LearnedRanker(field, _boost(lessons, seed)),
         rehearsed=tuple(
-            _rehearsed(each, blind[at]) for each, at in zip(lessons, parts, strict=True)
+            _rehearsed(each, blind[part_of(each.example, NUM_PARTS)])
+            for each in lessons_and_refused
         ),
     )
 

@@ -1,24 +1,40 @@
-"""When to answer: confidence fitted on questions whose evidence is known.
+"""When to answer: confidence fitted on questions of which is known what answers them, or that
+nothing does.
 
-Never on exam questions: on synthetic ones made from the documents, and later on training groups.
+Never on exam questions: on those made from the documents, and on feedback's, as they would have
+been ranked had they been new.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flywheel.answer.decide import BUILT_IN, FEATURES, Calibration, Logistic
+from flywheel.answer.decide import (
+    BUILT_IN,
+    FEATURES,
+    Calibration,
+    Logistic,
+    features,
+    readings,
+)
+from flywheel.build.ranker import Rehearsed
 
-CODE_VERSION = 5
+if TYPE_CHECKING:
+    from flywheel.search.frequencies import Frequencies
+
+CODE_VERSION = 6
 STRENGTH = 0.1
 """Inverse regularisation. Made questions are easier to tell apart than users' ones: with 1.0 the
 Brier score on legal questions is 0.205, with 0.1 0.185, and no worse elsewhere."""
 FEWEST = 40
 """Fewer observations than this say less than the built-in calibration."""
 FEWEST_OF_A_KIND = 8
+REFUSED_SHARE = 0.25
+"""Of feedback's questions, as of the made ones: how much that has no answer is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,19 +46,61 @@ class Outcome:
     """The first citation hit the evidence."""
     any_reading: bool
     """One of the best readings held the evidence."""
+    weight: float = 1.0
+    """What it counts beside a question made from the documents."""
 
 
-def fit(outcomes: Sequence[Outcome]) -> Calibration:
-    """The calibration of a version; the built-in one where there is too little to learn from."""
-    first = [outcome.first for outcome in outcomes]
-    any_reading = [outcome.any_reading for outcome in outcomes]
-    if len(outcomes) < FEWEST or not (_is_mixed(first) and _is_mixed(any_reading)):
+def rated(rehearsed: Sequence[Rehearsed], frequencies: Frequencies) -> list[Outcome]:
+    """The outcomes of feedback's questions; none where users refused too few answers.
+
+    Who only corrects, and cites, and likes, asks what has an answer: with that alone a version
+    would learn to answer what nothing answers. Few say so of what has none, and what they refused
+    counts as much as if it were REFUSED_SHARE of all.
+    """
+    found = [each for each in rehearsed if each.hits]
+    refused = [each for each in found if not each.example.passages]
+    if len(refused) < FEWEST_OF_A_KIND:
+        return []
+    answered = [each for each in found if each.example.passages]
+    wanted = REFUSED_SHARE / (1 - REFUSED_SHARE) * _weight(answered)
+    scale = wanted / _weight(refused)
+    return [
+        *(_rated(each, frequencies) for each in answered),
+        *(_rated(each, frequencies, scale) for each in refused),
+    ]
+
+
+def _weight(rehearsed: Sequence[Rehearsed]) -> float:
+    return sum(each.example.weight for each in rehearsed)
+
+
+def _rated(each: Rehearsed, frequencies: Frequencies, scale: float = 1.0) -> Outcome:
+    right = each.example.passages
+    return Outcome(
+        features=features(each.example.question, each.hits, frequencies),
+        first=each.hits[0].passage.id in right,
+        any_reading=any(hit.passage.id in right for hit in readings(each.hits)),
+        weight=each.example.weight * scale,
+    )
+
+
+def fit(made: Sequence[Outcome], rated: Sequence[Outcome] = ()) -> Calibration:
+    """The calibration of a version; the built-in one where there is too little to learn from.
+
+    Args:
+        made: outcomes of questions made from the documents.
+        rated: of feedback's. They tell how sure a first citation is, and not when to ask back:
+            fitted on them, too, a version would do that to every second question (docs/log.md).
+    """
+    first = [outcome.first for outcome in made]
+    any_reading = [outcome.any_reading for outcome in made]
+    if len(made) < FEWEST or not (_is_mixed(first) and _is_mixed(any_reading)):
         return BUILT_IN
-    features = np.array([outcome.features for outcome in outcomes])
+    every = [*made, *rated]
     return Calibration(
-        first=_logistic(features, first),
-        any_reading=_logistic(features, any_reading),
-        num_questions=len(outcomes),
+        first=_logistic(every, [outcome.first for outcome in every]),
+        any_reading=_logistic(made, any_reading),
+        num_questions=len(every),
     )
 
 
@@ -50,16 +108,17 @@ def _is_mixed(labels: list[bool]) -> bool:
     return FEWEST_OF_A_KIND <= sum(labels) <= len(labels) - FEWEST_OF_A_KIND
 
 
-def _logistic(
-    features: np.ndarray[tuple[int, int], np.dtype[np.float64]], labels: list[bool]
-) -> Logistic:
+def _logistic(outcomes: Sequence[Outcome], labels: list[bool]) -> Logistic:
     from sklearn.linear_model import LogisticRegression
 
-    assert features.shape[1] == len(FEATURES)
-    mean = features.mean(axis=0)
-    scale = features.std(axis=0)
+    rows = np.array([outcome.features for outcome in outcomes])
+    weights = np.array([outcome.weight for outcome in outcomes])
+    assert rows.shape[1] == len(FEATURES)
+    mean = rows.mean(axis=0)
+    scale = rows.std(axis=0)
     scale[scale < 1e-9] = 1.0
-    model = LogisticRegression(C=STRENGTH, max_iter=1000).fit((features - mean) / scale, labels)
+    model = LogisticRegression(C=STRENGTH, max_iter=1000)
+    model.fit((rows - mean) / scale, labels, sample_weight=weights)
     return Logistic(
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),

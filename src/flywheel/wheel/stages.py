@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,6 +36,9 @@ HELD_OUT = {
     "neither": "between the exam's questions and those learned from",
 }
 """Why what stands beside the exam teaches nothing."""
+
+OUTCOMES = "outcomes.json"
+"""What thresholds are fitted on, beside a ranker: features and whether it was right; no words."""
 
 NUM_TRAINING_QUESTIONS = 300
 TRAINING_SEED = 1
@@ -171,6 +175,9 @@ def ranker(workspace: Workspace, index_key: str, learnable: Learnable, progress:
         if fitted:
             fitted.ranker.save(folder)
             _save_quoting(folder, fitted, index, settings)
+            outcomes = threshold_fitting.rated(fitted.rehearsed, index.frequencies)
+            told = json.dumps([to_json(each) for each in outcomes])
+            (folder / OUTCOMES).write_text(told, encoding="utf-8")
 
     folder = workspace.artifacts.build("ranker", key, make)
     return key if (folder / "trees.npz").exists() else ""
@@ -198,8 +205,8 @@ def thresholds(
 ) -> Calibration:
     """When to answer; never fitted on the exam.
 
-    On questions made from the passages, a quarter of them answered by none. Questions of feedback
-    nearly all have an answer: fitted on them, a version answers what nothing answers (docs/log.md).
+    On questions made from the passages, a quarter of them answered by none, and on those of
+    feedback, where enough of them were refused.
     """
     settings = workspace.settings
     inputs = {
@@ -216,15 +223,27 @@ def thresholds(
         ranked = workspace.ranker(ranker_key, index)
         chosen = workspace.choice(ranker_key, index, settings.quote)
         assistant = Assistant(index, quoting=settings.quote, ranker=ranked, choice=chosen)
-        asked = _counted(training, len(training), "thresholds", progress)
-        outcomes = [each for question in asked if (each := _outcome(assistant, question))]
-        fitted = to_json(threshold_fitting.fit(outcomes))
-        (folder / "calibration.json").write_text(json.dumps(fitted, indent=1), encoding="utf-8")
+        with ThreadPoolExecutor(ranker_fitting.NUM_SEARCHING) as asking:
+            seen = asking.map(lambda question: _outcome(assistant, question), training)
+            counted = _counted(seen, len(training), "thresholds", progress)
+            outcomes = [each for each in counted if each]
+        fitted = threshold_fitting.fit(outcomes, _rated(workspace, ranker_key))
+        told = json.dumps(to_json(fitted), indent=1)
+        (folder / "calibration.json").write_text(told, encoding="utf-8")
 
     folder = workspace.artifacts.build("thresholds", key, make)
     return from_json(
         Calibration, json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
     )
+
+
+def _rated(workspace: Workspace, ranker_key: str) -> list[Outcome]:
+    """What feedback's questions told, as the ranker's stage left it."""
+    folder = workspace.artifacts.find("ranker", ranker_key) if ranker_key else None
+    if folder is None:
+        return []
+    told = json.loads((folder / OUTCOMES).read_text(encoding="utf-8"))
+    return [from_json(Outcome, each) for each in told]
 
 
 def training_questions(index: PassageIndex) -> list[ExamQuestion]:
