@@ -47,6 +47,12 @@ def test_forms_of_one_question_meet_no_objection(one: str, other: str) -> None:
     assert found.similarity > 0.7
 
 
+def test_what_goes_without_saying_is_on_one_side_alone() -> None:
+    """Beside *warranty*, *valid* counts as little as a plain verb, and is not shared."""
+    found = likeness(wording("Is the warranty valid?"), wording("Is the warranty?"))
+    assert found.similarity == pytest.approx(1 / 1.1)
+
+
 ENGLISH = sorted({" ".join(words) for words in english().exact})
 CHINESE = sorted(chinese().table)
 QUESTION = st.one_of(

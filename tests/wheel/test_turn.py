@@ -270,8 +270,8 @@ def test_when_to_answer_is_fitted_on_what_only_some_may_read_too(
         domain.add(access=[access])
         seen: list[Outcome] = []
 
-        def fit(found: list[Outcome], rated: list[Outcome]) -> Calibration:
-            seen.extend([*found, *rated])
+        def fit(found: list[Outcome], told: list[Outcome]) -> Calibration:
+            seen.extend([*found, *told])
             return BUILT_IN
 
         monkeypatch.setattr(thresholds, "fit", fit)

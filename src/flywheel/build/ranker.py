@@ -86,32 +86,29 @@ def fit(
     taught = [each for each in examples if each.passages]
     if len(taught) < FEWEST:
         return None
+    answered = {each.group for each in taught}
+    refused = [each for each in examples if not each.passages and each.group not in answered]
     field = QuestionField(examples, index)
     lessons: list[_Lesson] = []
+    asked = [*taught, *refused]
     with ThreadPoolExecutor(NUM_SEARCHING) as searching:
-        found = searching.map(search, [each.question for each in taught])
-        for done, (each, hits) in enumerate(zip(taught, found, strict=True), start=1):
+        found = searching.map(search, [each.question for each in asked])
+        for done, (each, hits) in enumerate(zip(asked, found, strict=True), start=1):
             lessons.append(_lesson(field, each, hits))
-            progress(done, len(taught))
+            progress(done, len(asked))
     lessons = [each for each in lessons if each.of]
+    leading = [each for each in lessons if each.example.passages]
     others = [
-        [each for each in lessons if part_of(each.example, NUM_PARTS) != part]
+        [each for each in leading if part_of(each.example, NUM_PARTS) != part]
         for part in range(NUM_PARTS)
     ]
     if not all(map(_is_mixed, others)):
         return None
     blind = [_boost(each, seed) for each in others]
-    answered = {each.group for each in taught}
-    refused = [each for each in examples if not each.passages and each.group not in answered]
-    lessons_and_refused = [
-        *lessons,
-        *(_lesson(field, each, search(each.question)) for each in refused),
-    ]
     return Fitted(
-        ranker=LearnedRanker(field, _boost(lessons, seed)),
+        ranker=LearnedRanker(field, _boost(leading, seed)),
         rehearsed=tuple(
-            _rehearsed(each, blind[part_of(each.example, NUM_PARTS)])
-            for each in lessons_and_refused
+            _rehearsed(each, blind[part_of(each.example, NUM_PARTS)]) for each in lessons
         ),
     )
 

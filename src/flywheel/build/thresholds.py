@@ -33,8 +33,8 @@ Brier score on legal questions is 0.205, with 0.1 0.185, and no worse elsewhere.
 FEWEST = 40
 """Fewer observations than this say less than the built-in calibration."""
 FEWEST_OF_A_KIND = 8
-REFUSED_SHARE = 0.25
-"""Of feedback's questions, as of the made ones: how much that has no answer is asked for."""
+UNANSWERABLE_SHARE = 0.25
+"""How much that has no answer is asked for: of the made questions, and of feedback's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +55,14 @@ def rated(rehearsed: Sequence[Rehearsed], frequencies: Frequencies) -> list[Outc
 
     Who only corrects, and cites, and likes, asks what has an answer: with that alone a version
     would learn to answer what nothing answers. Few say so of what has none, and what they refused
-    counts as much as if it were REFUSED_SHARE of all.
+    counts as much as if it were UNANSWERABLE_SHARE of all.
     """
     found = [each for each in rehearsed if each.hits]
     refused = [each for each in found if not each.example.passages]
     if len(refused) < FEWEST_OF_A_KIND:
         return []
     answered = [each for each in found if each.example.passages]
-    wanted = REFUSED_SHARE / (1 - REFUSED_SHARE) * _weight(answered)
+    wanted = UNANSWERABLE_SHARE / (1 - UNANSWERABLE_SHARE) * _weight(answered)
     scale = wanted / _weight(refused)
     return [
         *(_rated(each, frequencies) for each in answered),
@@ -84,19 +84,19 @@ def _rated(each: Rehearsed, frequencies: Frequencies, scale: float = 1.0) -> Out
     )
 
 
-def fit(made: Sequence[Outcome], rated: Sequence[Outcome] = ()) -> Calibration:
+def fit(made: Sequence[Outcome], told: Sequence[Outcome] = ()) -> Calibration:
     """The calibration of a version; the built-in one where there is too little to learn from.
 
     Args:
         made: outcomes of questions made from the documents.
-        rated: of feedback's. They tell how sure a first citation is, and not when to ask back:
-            fitted on them, too, a version would do that to every second question (docs/log.md).
+        told: of feedback's (`rated`). They tell how sure a first citation is, and not when to ask
+            back: a version would do that to every second question (docs/log.md).
     """
     first = [outcome.first for outcome in made]
     any_reading = [outcome.any_reading for outcome in made]
     if len(made) < FEWEST or not (_is_mixed(first) and _is_mixed(any_reading)):
         return BUILT_IN
-    every = [*made, *rated]
+    every = [*made, *told]
     return Calibration(
         first=_logistic(every, [outcome.first for outcome in every]),
         any_reading=_logistic(made, any_reading),

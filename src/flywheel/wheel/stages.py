@@ -17,7 +17,7 @@ from flywheel.build import questions
 from flywheel.build import quoting as quoting_fitting
 from flywheel.build import ranker as ranker_fitting
 from flywheel.build import thresholds as threshold_fitting
-from flywheel.build.thresholds import Outcome
+from flywheel.build.thresholds import UNANSWERABLE_SHARE, Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.text import coverage, rouge_l
@@ -42,7 +42,6 @@ OUTCOMES = "outcomes.json"
 
 NUM_TRAINING_QUESTIONS = 300
 TRAINING_SEED = 1
-UNANSWERABLE_SHARE = 0.25
 
 Progress = Callable[[str, int, int], None]
 """A stage's name, how many of its items are done, and how many there are."""

@@ -24,9 +24,9 @@ from flywheel.evaluate.exam import Sitting, sit
 from flywheel.records import ExamQuestion, Score, to_json
 from flywheel.store import documents, versions
 from flywheel.store.versions import Version
-from flywheel.wheel import cost, examination, feedback, gate, growth, ingest, stages
+from flywheel.wheel import challengers, cost, examination, feedback, gate, growth, ingest, stages
+from flywheel.wheel.challengers import Challenger
 from flywheel.wheel.stages import Learnable, Progress
-from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import Workspace
 
 MOVED = "the owner promoted another version meanwhile; turn again to compare with that one"
@@ -44,26 +44,6 @@ class Turned:
     sitting: Sitting | None
     """None where nothing was new, so that nothing was examined."""
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Challenger:
-    """A version to be, ready to answer."""
-
-    bundle: dict[str, Any]
-    assistant: Assistant
-    learnable: Learnable
-    """What it was built from."""
-
-    @property
-    def hash(self) -> str:
-        """The same for the same bundle."""
-        return hash_of(self.bundle)
-
-    @property
-    def learned(self) -> frozenset[str]:
-        """The ids of the feedback that it learned from."""
-        return self.learnable.feedback if self.bundle["ranker"] else frozenset()
 
 
 class Revolution(NamedTuple):
@@ -95,7 +75,7 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
         learnable = stages.learnable(workspace, exam)
         revolutions = [
             revolve(workspace, index, each, exam, progress)
-            for each in _one_by_one(workspace, index, learnable)
+            for each in challengers.one_by_one(workspace, index, learnable)
         ]
     made = [each for each in revolutions if each.sitting]
     last = made[-1] if made else revolutions[-1]
@@ -120,12 +100,14 @@ def revolve(
     """One challenger, from its bundle to its version."""
     with workspace.database.read() as conn:
         champion = versions.champion(conn)
-    if champion and (known := _tried_before(workspace, champion, index, learnable, exam)):
+    if champion and (
+        known := challengers.tried_before(workspace, champion, index, learnable, exam)
+    ):
         return _nothing_new(known)
     bundle = build(workspace, index, learnable, progress)
     assistant = workspace.assemble(bundle, number=0)
     challenger = Challenger(bundle=bundle, assistant=assistant, learnable=learnable)
-    if champion and (known := _judged_before(workspace, champion, challenger, exam)):
+    if champion and (known := challengers.judged_before(workspace, champion, challenger, exam)):
         return _nothing_new(known)
     sitting = evaluate(exam, challenger.assistant, workspace, progress)
     decision = decide(workspace, champion, challenger, exam, sitting, progress)
@@ -142,7 +124,7 @@ def build(
     ranker = stages.ranker(workspace, index, learnable, progress)
     calibration = stages.thresholds(workspace, index, ranker, progress)
     answering = {"index": index, "ranker": ranker, "calibration": to_json(calibration)}
-    return answering | _settings(workspace)
+    return answering | challengers.answer_settings(workspace)
 
 
 def evaluate(
@@ -169,7 +151,7 @@ def decide(
     """The gate's decision; the champion sits the same questions first."""
     if champion is None:
         return examination.with_notes(gate.FIRST, exam)
-    newer_documents = _is_newer_alone(workspace, champion, challenger)
+    newer_documents = challengers.is_newer_alone(workspace, champion, challenger)
     if newer_documents and examination.is_too_small(exam):
         return gate.UNEXAMINED
     serving, num_switched_off = examination.unprepared(workspace, champion, exam)
@@ -274,86 +256,6 @@ def keep(
         return version
 
     return workspace.database.write(write)
-
-
-def _one_by_one(workspace: Workspace, index: str, learnable: Learnable) -> list[Learnable]:
-    """What the challengers of this turn learn: what the champion knows, then all."""
-    with workspace.database.read() as conn:
-        champion = versions.champion(conn)
-        if champion is None or not _differs_in_documents(workspace, champion, index):
-            return [learnable]
-        known = versions.learned_from(conn, champion.number)
-    settled = learnable.only(known)
-    is_known = known or not champion.bundle["ranker"]
-    return [learnable] if settled == learnable or not is_known else [settled, learnable]
-
-
-def _differs_in_documents(workspace: Workspace, champion: Version, index: str) -> bool:
-    """Whether there are newer documents, and no settings of answers are newer than the champion."""
-    asked = _settings(workspace)
-    alike = asked == {name: champion.bundle.get(name) for name in asked}
-    return alike and champion.bundle["index"] != index
-
-
-def _is_newer_alone(workspace: Workspace, champion: Version, challenger: Challenger) -> bool:
-    """Whether newer documents are all that sets a challenger apart from the champion.
-
-    Its ranker and its thresholds are fitted anew to them, and some feedback may teach nothing any
-    more: what it speaks of is gone, or a curator rejected it.
-    """
-    if not _differs_in_documents(workspace, champion, challenger.bundle["index"]):
-        return False
-    with workspace.database.read() as conn:
-        known = versions.learned_from(conn, champion.number)
-    # A version of an older release may have learned from what nobody wrote down.
-    return challenger.learned <= known and bool(known or not champion.bundle["ranker"])
-
-
-def _tried_before(
-    workspace: Workspace,
-    champion: Version,
-    index: str,
-    learnable: Learnable,
-    exam: Sequence[ExamQuestion],
-) -> Version | None:
-    """The version that the same exam kept back with the same newer feedback, on other documents.
-
-    It would try again at each newer document, and spend the error that all decisions share.
-    """
-    with workspace.database.read() as conn:
-        if learnable.feedback <= versions.learned_from(conn, champion.number):
-            return None
-        for each in examination.judged_by(conn, exam, workspace.settings.gate):
-            is_alike = _settings(workspace).items() <= each.bundle.items()
-            if each.decision == "promoted" or each.bundle["index"] == index or not is_alike:
-                continue
-            if versions.learned_from(conn, each.number) == learnable.feedback:
-                return each
-    return None
-
-
-def _judged_before(
-    workspace: Workspace, champion: Version, challenger: Challenger, exam: Sequence[ExamQuestion]
-) -> Version | None:
-    """The version that the challenger is already, where the same exam has judged it.
-
-    Whichever serves now: what the owner went back from is not promoted at the next turn.
-    """
-    if champion.bundle_hash == challenger.hash:
-        return champion
-    with workspace.database.read() as conn:
-        judged = examination.judged_by(conn, exam, workspace.settings.gate)
-    return next((each for each in judged if each.bundle_hash == challenger.hash), None)
-
-
-def _settings(workspace: Workspace) -> dict[str, Any]:
-    """Those that answers follow, as a bundle has them."""
-    settings = workspace.settings
-    return {
-        "embedding": settings.search.embedding,
-        "quote": settings.quote.model_dump(mode="json"),
-        "decide": settings.decide.model_dump(mode="json"),
-    }
 
 
 def _number(version: Version | None) -> int | None:
