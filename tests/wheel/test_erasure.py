@@ -17,7 +17,7 @@ from flywheel.search.index import PassageIndex
 from flywheel.store import corrections, documents, exam_items, interactions, redaction, versions
 from flywheel.store.erasures import TargetKind
 from flywheel.store.exam_items import ExamItem
-from flywheel.wheel import erasable, ingest, lineage, proof
+from flywheel.wheel import erasable, examination, ingest, lineage, proof
 from flywheel.wheel import versions as wheel_versions
 from flywheel.wheel.erasure import Erased, erase
 from flywheel.wheel.feedback import accept
@@ -428,9 +428,14 @@ def test_version_that_learned_from_a_user_is_replaced_by_one_that_did_not(
     with taught.database.read() as conn:
         learned = versions.learned_from(conn, 2)
     assert len(learned) == 2 * NUM_TOPICS
+    exam = examination.questions(taught, taught.assistant(taught.champion()).index)
+    rules = taught.settings.gate
+    with taught.database.read() as conn:
+        assert examination.judged_by(conn, exam, rules)
     erased = erase(taught, "user", BOB)
     assert (erased.versions, erased.version, erased.champion) == ((2,), 3, 3)
     with taught.database.read() as conn:
+        assert not examination.judged_by(conn, exam, rules), "beside another champion, all anew"
         assert versions.learned_from(conn, 3) == learned - {"7-0", "7-1"}
         after = versions.require(conn, 3)
         before = versions.require(conn, 2)

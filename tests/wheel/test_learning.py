@@ -13,13 +13,18 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
+from flywheel.answer.decide import BUILT_IN, Calibration
+from flywheel.build import thresholds
+from flywheel.build.thresholds import Outcome
 from flywheel.records import Answer, Example, ExamQuestion, Feedback
 from flywheel.search.index import Reader
 from flywheel.search.learned import FEATURES, candidates, features
 from flywheel.search.question_field import QuestionField
 from flywheel.store import versions
-from flywheel.wheel import examination, ingest, stages
+from flywheel.store.tables import version_feedback
+from flywheel.wheel import challengers, examination, ingest, stages
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
 from flywheel.wheel.versions import rollback
@@ -256,6 +261,49 @@ def test_kept_back_feedback_is_not_tried_again_with_each_newer_document(learned:
     assert learned.champion().number == before.number
     assert turn(learned).sitting is None, "what the owner went back from is not tried again"
     assert learned.champion().number == before.number
+
+
+def test_a_champion_of_unknown_feedback_is_no_measure_of_what_is_newer(
+    learned: Workspace,
+) -> None:
+    everything = stages.learnable(learned, examination.own(learned))
+    assert challengers.one_by_one(learned, "newer", everything) != [everything]
+    lineage = delete(version_feedback).where(
+        version_feedback.c.version == learned.champion().number
+    )
+    learned.database.write(lambda conn: conn.execute(lineage))
+    assert challengers.one_by_one(learned, "newer", everything) == [everything]
+
+
+def test_when_to_answer_is_learned_from_answers_that_users_refused(
+    _first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_refused: list[int] = []
+
+    def fit(made: list[Outcome], told: list[Outcome]) -> Calibration:
+        num_refused.append(sum(not each.any_reading and each.weight != 1 for each in told))
+        return BUILT_IN
+
+    monkeypatch.setattr(thresholds, "fit", fit)
+    shutil.copytree(_first, _first.with_name("refusing"))
+    with Workspace.open(_first.with_name("refusing")) as workspace:
+        accept(workspace, _corrections())
+        turn(workspace)
+        refused = [
+            Feedback(
+                id=f"refused-{number}",
+                kind="down",
+                user="curator",
+                role="curator",
+                at="2026-01-02",
+                question=f"How deep is lake number {_name(number, 2)}?",
+                answer=_evidence(number),
+            )
+            for number in range(thresholds.FEWEST_OF_A_KIND)
+        ]
+        accept(workspace, refused)
+        turn(workspace)
+    assert num_refused == [0, thresholds.FEWEST_OF_A_KIND]
 
 
 @dataclass(frozen=True)
