@@ -10,7 +10,8 @@ FlywheelError               a user's mistake or a state of the machine; printed 
 ├── FileFormatError         a line of a user's file is not valid; names file and line
 ├── FeedbackError           an act of feedback cannot be meant; names its id
 ├── StoreError              the database does not answer, or the disk is full
-└── ModelError              a named model is not there, or does not load
+├── ModelError              a named model is not there, does not load, or cannot be trained
+└── EngineError             an engine cannot be reached, refuses a request, or broke off
 
 A message says what is wrong and what to do next, in one or two lines.
 """
@@ -69,4 +70,8 @@ class StoreError(FlywheelError):
 
 
 class ModelError(FlywheelError):
-    """A named model is not there, or does not load."""
+    """A named model is not there, does not load, or cannot be trained."""
+
+
+class EngineError(FlywheelError):
+    """An engine cannot be reached, refuses a request, or broke off."""

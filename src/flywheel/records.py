@@ -217,6 +217,33 @@ class Preference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn of a conversation, as engines and chat templates take it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversation:
+    """One supervised item for a model: the assistant's messages are what it learns to say."""
+
+    messages: tuple[Message, ...]
+    weight: float = 1.0
+    """How much its loss counts, within (0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConversationPair:
+    """One preference for a model: two replies to the same conversation, the first the better."""
+
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExamQuestion:
     """One held-out question. `evidence` is verbatim text of the sources."""
 

@@ -21,3 +21,12 @@ class DecideSettings(StageSettings):
 
     wrong_cost: float = Field(default=0.5, ge=0, le=100)
     """How many right answers one wrong answer outweighs. 0 answers always; 3 is careful."""
+
+
+class WriteSettings(StageSettings):
+    """How a model writes, where the exam lets one: from the passages, with citations."""
+
+    context_tokens: int = Field(default=1500, ge=100, le=100_000)
+    """Tokens of the question and the passages that the model is given to read."""
+    max_tokens: int = Field(default=300, ge=10, le=10_000)
+    """Longest answer."""

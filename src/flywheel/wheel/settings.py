@@ -10,12 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from flywheel.answer.settings import DecideSettings, QuoteSettings
+from flywheel.answer.settings import DecideSettings, QuoteSettings, WriteSettings
+from flywheel.build.settings import BuildSettings
 from flywheel.collect.pipeline import CollectSettings
 from flywheel.collect.privacy import PrivacySettings
 from flywheel.collect.quality import QualitySettings
 from flywheel.collect.read import ReadSettings
 from flywheel.collect.split import SplitSettings
+from flywheel.engine.settings import EngineSettings
 from flywheel.errors import SettingsError
 from flywheel.learn.trust import LearnSettings
 from flywheel.records import StageSettings
@@ -81,6 +83,9 @@ class Settings(StageSettings):
     search: SearchSettings = SearchSettings()
     quote: QuoteSettings = QuoteSettings()
     decide: DecideSettings = DecideSettings()
+    write: WriteSettings = WriteSettings()
+    build: BuildSettings = BuildSettings()
+    engine: EngineSettings = EngineSettings()
     learn: LearnSettings = LearnSettings()
     exam: ExamSettings = ExamSettings()
     gate: GateSettings = GateSettings()

@@ -1,0 +1,23 @@
+"""What an owner may set of a remote engine: apart from it, so that reading it imports little."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from flywheel.records import StageSettings
+
+
+class EngineSettings(StageSettings):
+    """A language model elsewhere that speaks the OpenAI protocol: vLLM, Ollama, llama-server, a
+    public service. Questions and passages are sent there, so name only one that may read them."""
+
+    url: str = ""
+    """Its base URL, such as http://gpu-box:8000/v1. Empty: nothing leaves this machine."""
+    model: str = ""
+    """The model's name there."""
+    fallback_url: str = ""
+    """A second one, asked where the first does not answer."""
+    key_variable: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key; none is sent where it is not set."""
+    timeout_seconds: float = Field(default=60, gt=0, le=3600)
+    """How long it may take until the first words, and between words."""
