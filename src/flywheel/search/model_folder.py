@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from typing import Any, Literal
 
 from flywheel.errors import ModelError
 from flywheel.search.encoder_graph import first_position
+from flywheel.search.hub_cache import find_snapshot, hub_cache, is_hub_name
 
 Kind = Literal["passage", "question"]
 Pooling = Literal["mean", "cls"]
-
-_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 _ONNX_NAMES = ("onnx/model.onnx", "model.onnx")
 _WEIGHTS_NAME = "model.safetensors"
@@ -92,17 +90,17 @@ def find_model(name: str, *, may_fetch: bool = False) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if not _HUB_NAME.fullmatch(name):
+    if not is_hub_name(name):
         raise ModelError(
             f"There is no folder {name}. Name the folder of a sentence-transformers model."
         )
-    snapshot = _find_snapshot(name)
+    snapshot = find_snapshot(name, _holds_model)
     if snapshot is not None:
         return snapshot
     if may_fetch and not _is_offline():
         return _fetch(name)
     raise ModelError(
-        f"There is no folder {name}, and no such model in {_hub_cache()}. Where there is a "
+        f"There is no folder {name}, and no such model in {hub_cache()}. Where there is a "
         f"network, run `hf download {name} --local-dir FOLDER`; copy FOLDER here and name it."
     )
 
@@ -129,28 +127,6 @@ def read_model_folder(path: Path) -> ModelFolder:
             lower_case=bool(_read_sentence_config(encoder).get("do_lower_case", False)),
             padding_id=int(config.get("pad_token_id") or 0),
         ),
-    )
-
-
-def _hub_cache() -> Path:
-    """Where huggingface_hub keeps models, by its own variables."""
-    if "HF_HUB_CACHE" in os.environ:
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    general = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("HF_HOME", f"{general}/huggingface")
-    return Path(home).expanduser() / "hub"
-
-
-def _find_snapshot(name: str) -> Path | None:
-    """The cached snapshot of `main` that holds a model, else the newest that does."""
-    place = _hub_cache() / f"models--{name.replace('/', '--')}"
-    main = place / "refs" / "main"
-    commit = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
-    snapshots = [folder for folder in place.glob("snapshots/*") if _holds_model(folder)]
-    return max(
-        snapshots,
-        key=lambda folder: (folder.name == commit, folder.stat().st_mtime_ns),
-        default=None,
     )
 
 
