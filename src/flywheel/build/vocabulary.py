@@ -1,16 +1,23 @@
-"""A model's vocabulary: trained anew for a corpus.
+"""A model's vocabulary: trained anew for a corpus; or which of a base's tokens a domain needs.
 
-Not here: a base's vocabulary cut to what a domain needs (`trimming.py`), or extended by the
-domain's terms (`extending.py`).
+Not here: how a base's tokenizer and its model are cut to the tokens that were chosen
+(`trimming.py`), and how they get a domain's terms as new ones (`extending.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Any
 
+from jinja2 import TemplateError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from flywheel.build.merges import Merges, read_merges
 from flywheel.errors import ModelError
 
 END_OF_TEXT = "<|endoftext|>"
@@ -35,6 +42,24 @@ CHAT_TEMPLATE = (
 FEWEST_TOKENS = 256 + len(SPECIAL_TOKENS)
 LONGEST_TOKEN_BYTES = 36
 """12 Han characters: a small corpus repeats whole clauses, and such a token helps nowhere else."""
+
+GENERAL_SHARE = 0.125
+"""Of a trimmed vocabulary: the base's own most general tokens, whatever the domain uses."""
+BATCH_TEXTS = 1000
+
+_TURNS = (
+    [{"role": "user", "content": "a"}],
+    [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}],
+    [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "a"},
+    ],
+)
+_TOOLS: tuple[list[Any] | None, ...] = (
+    None,
+    [{"type": "function", "function": {"name": "a", "description": "a", "parameters": {}}}],
+)
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
@@ -80,3 +105,189 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """What a corpus uses of a base's vocabulary."""
+
+    merges: Merges
+    counts: Mapping[int, int]
+    """How often the corpus has a token, by id; the unused are not named."""
+    required: frozenset[int]
+    """What any vocabulary keeps: the bytes, all added tokens, and what the chat template writes."""
+    vocabulary: frozenset[int]
+    """All ids of the base's tokenizer."""
+    num_texts: int
+    num_bytes: int
+    """Of the corpus in UTF-8."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the corpus."""
+        return sum(self.counts.values())
+
+    def covered(self, kept: Kept) -> float:
+        """The share of the corpus' tokens that are kept."""
+        held = set(kept.ids)
+        of_kept = sum(count for id, count in self.counts.items() if id in held)
+        return of_kept / self.num_tokens if self.counts else 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """The tokens that a trimmed vocabulary has: `ids[new]` is the id in the base's."""
+
+    ids: tuple[int, ...]
+
+    @property
+    def new_ids(self) -> dict[int, int]:
+        """Old id → new id."""
+        return {old: new for new, old in enumerate(self.ids)}
+
+
+def needs(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Needs:
+    """Counts which of a tokenizer's tokens a corpus uses.
+
+    Raises:
+        ModelError: its vocabulary is of a type that cannot be trimmed.
+    """
+    merges = read_merges(tokenizer)
+    counts: Counter[int] = Counter()
+    num_texts = num_bytes = 0
+    for batch in batched(texts):
+        num_texts += len(batch)
+        num_bytes += sum(len(text.encode()) for text in batch)
+        for ids in encode(tokenizer, batch):
+            counts.update(ids)
+    return Needs(
+        merges=merges,
+        counts=counts,
+        required=_required(tokenizer, merges),
+        vocabulary=frozenset(tokenizer.get_vocab().values()),
+        num_texts=num_texts,
+        num_bytes=num_bytes,
+    )
+
+
+def choose(
+    needs: Needs, size: int, *, general: float = GENERAL_SHARE, also: Collection[int] = ()
+) -> Kept:
+    """The tokens to keep: what must be, a general reserve, then the corpus' own by their use.
+
+    Closed under merges, which makes trimming lossless. Say T is a text, of whose tokens each is
+    kept together with all that BPE forms on the token's own text (`Merges.closure`). BPE never
+    undoes a merge, so that on T no merge crosses the border of a final token; inside one it does
+    what it does on that token alone, since the pair of the lowest rank is that whether or not it
+    stands among others. So every merge that T takes has both parts and its result kept, and
+    survives in its order. At each step the survivors are a part of all merges that holds the one
+    which was taken, and that is the lowest of the part, too: both runs take the same steps, and
+    where the full set has no merge left, the part has none. A word that is taken whole, merges
+    ignored, is taken whole again, and no word is that was not before.
+
+    Args:
+        size: how many tokens; all are kept where the base has no more.
+        general: the share of the size for the base's lowest ids, its most general tokens.
+        also: ids that must stay, such as those that a model's config names.
+
+    Raises:
+        ModelError: the size does not hold what must be kept.
+    """
+    choice = _Choice(needs.merges, size)
+    if size >= len(needs.vocabulary):
+        choice.ids |= needs.vocabulary
+        return choice.kept()
+    choice.require(needs.required | set(also))
+    by_rank = sorted(needs.merges.ids.values())
+    choice.fill(by_rank, len(choice.ids) + int(size * general))
+    choice.fill(sorted(needs.counts, key=lambda id: (-needs.counts[id], id)), size)
+    choice.fill(by_rank, size)
+    return choice.kept()
+
+
+class _Choice:
+    """The tokens that were chosen so far, closed under merges at any time."""
+
+    def __init__(self, merges: Merges, size: int) -> None:
+        self.ids: set[int] = set()
+        self._merges, self._size = merges, size
+        self._token_of = {id: token for token, id in merges.ids.items()}
+
+    def require(self, ids: Collection[int]) -> None:
+        """Takes all of these.
+
+        Raises:
+            ModelError: they are more than the size.
+        """
+        for id in ids:
+            self.ids |= self._closure(id) | {id}
+        if len(self.ids) > self._size:
+            raise ModelError(
+                f"A vocabulary of {self._size} tokens is too small for this base: its bytes, its "
+                f"special tokens and its chat template alone need {len(self.ids)}."
+            )
+
+    def fill(self, ids: Iterable[int], size: int) -> None:
+        """Takes the ids in their order until there are so many; leaves out what does not fit."""
+        for id in ids:
+            room = min(size, self._size) - len(self.ids)
+            if room <= 0:
+                return
+            new = self._closure(id) - self.ids
+            if len(new) <= room:
+                self.ids |= new
+
+    def _closure(self, id: int) -> frozenset[int]:
+        """A token with all that it needs; empty where no text has it by BPE."""
+        token = self._token_of.get(id)
+        closure = None if token is None else self._merges.closure(token)
+        return frozenset(self._merges.ids[each] for each in closure or ())
+
+    def kept(self) -> Kept:
+        """In the order of the base; added tokens that are not in the model stand behind it, since
+        the `tokenizers` library counts them on from there."""
+        return Kept(ids=tuple(sorted(self.ids, key=lambda id: (id not in self._token_of, id))))
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The token ids of each text, without the special tokens that a model would see around it."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
+def batched(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in lists that are quick to encode and small to hold."""
+    stream = iter(texts)
+    while batch := list(islice(stream, BATCH_TEXTS)):
+        yield batch
+
+
+def _required(tokenizer: PreTrainedTokenizerBase, merges: Merges) -> frozenset[int]:
+    vocabulary = tokenizer.get_vocab()
+    tokens = (
+        merges.alphabet() | set(tokenizer.get_added_vocab()) | set(tokenizer.all_special_tokens)
+    )
+    written = encode(tokenizer, list(_renderings(tokenizer)))
+    return frozenset(vocabulary[token] for token in tokens).union(*written)
+
+
+def _renderings(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """What the chat template writes around short turns, with all that it can be asked for."""
+    if not tokenizer.chat_template:
+        return
+    for turns, tools, prompt in product(_TURNS, _TOOLS, (False, True)):
+        # A template may refuse a role, or tools: then it writes nothing that had to be kept.
+        with suppress(TemplateError, TypeError, ValueError):
+            written = tokenizer.apply_chat_template(
+                turns, tools=tools, tokenize=False, add_generation_prompt=prompt
+            )
+            yield str(written)
