@@ -33,7 +33,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Texts that end the generation; they are not part of it."""
     num_logprobs: int = 0
-    """How many of the likeliest tokens are told beside each one that is generated."""
+    """How many of the likeliest tokens are told beside each one that is generated. Chances are the
+    model's own: before temperature, `top_p` and schema."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,8 @@ class Request:
     messages: tuple[Message, ...] = ()
     prompt: str = ""
     """Used where there are no messages: no chat template, special tokens are read as such."""
+    prompt_ids: tuple[int, ...] = ()
+    """The same as token ids, which are taken as they stand; used where there is no other."""
     sampling: Sampling = field(default_factory=Sampling)
     num_choices: int = 1
     json_schema: dict[str, Any] | None = None
@@ -68,7 +71,8 @@ class Piece:
     text: str = ""
     choice: int = 0
     tokens: tuple[TokenChance, ...] = ()
-    """The tokens of the text, where `num_logprobs` asked for them."""
+    """The tokens of the text, where `num_logprobs` asked for them. Of those that make up one
+    character together, only the last may be told."""
     likeliest: tuple[tuple[TokenChance, ...], ...] = ()
     """Beside each of `tokens`, the likeliest ones at its place."""
     finish: FinishReason | None = None

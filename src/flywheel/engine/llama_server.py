@@ -1,0 +1,189 @@
+"""llama.cpp's server inside this process: opened, asked, and closed again.
+
+Requests go in by calls. Its HTTP side cannot be left out, and is the only one that tokenises and
+fills in chat templates; it listens on a Unix socket in a folder that only this user can enter, on
+loopback where there are none, and wants a key that nobody else knows.
+
+Not here: what is asked, and what the events mean (`embedded.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flywheel.engine.stream import CLOSED
+from flywheel.errors import EngineError
+
+_MAX_SOCKET_PATH = 100
+"""Bytes; Linux allows 107, macOS 103."""
+_NUM_HTTP_THREADS = 4
+_QUIET = -1
+"""Below llama.cpp's errors: what goes wrong is told by an EngineError alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerOptions:
+    """How llama.cpp is opened."""
+
+    num_slots: int
+    slot_tokens: int
+    """Prompt and answer of one generation together."""
+    batch_tokens: int
+    """How much is computed in one go; a request can be cancelled only between two."""
+    num_threads: int = 0
+    """0: as many as the machine has cores."""
+    exact_cache: bool = False
+    """Keys and values in f32 instead of f16."""
+    adapters: tuple[Path, ...] = ()
+    is_embedding: bool = False
+
+
+class LlamaServer:
+    """One model, loaded. Its methods may be called from several threads."""
+
+    def __init__(self, path: Path, options: ServerOptions) -> None:
+        """Loads a model.
+
+        Raises:
+            EngineError: the file does not load, or xllamacpp is not installed.
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="flywheel-engine-"))
+        self._key = secrets.token_urlsafe(32)
+        self._socket = self._folder / "llama.sock"
+        has_sockets = hasattr(socket, "AF_UNIX")
+        self._by_socket = has_sockets and len(os.fsencode(self._socket)) <= _MAX_SOCKET_PATH
+        try:
+            self._native: Any = self._load(path, options)
+        except EngineError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        self._client = self._connect()
+
+    def complete(
+        self, body: Mapping[str, Any], on_event: Callable[[dict[str, Any]], bool | None]
+    ) -> None:
+        """Generates; `on_event` gets each event and says whether to stop. Returns at the end."""
+        self._opened().handle_completions(dict(body), on_event)
+
+    def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
+        """A vector of length 1 for each text's tokens.
+
+        Raises:
+            EngineError: a text has more than `batch_tokens`.
+        """
+        answer = self._opened().handle_embeddings({"input": [list(ids) for ids in inputs]})
+        if "data" not in answer:
+            raise EngineError(f"The model gives no embeddings: {problem(answer)}")
+        return [row["embedding"] for row in sorted(answer["data"], key=lambda row: row["index"])]
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What only the HTTP side can do.
+
+        Raises:
+            EngineError: it refuses.
+        """
+        self._opened()
+        answer: dict[str, Any] = self._client.post(path, json=body).json()
+        if "error" in answer:
+            raise EngineError(f"The engine refuses the request: {problem(answer)}")
+        return answer
+
+    def close(self) -> None:
+        self._client.close()
+        self._native = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _opened(self) -> Any:
+        """The native server, which a call keeps alive while another thread closes this one."""
+        native = self._native
+        if native is None:
+            raise EngineError(CLOSED)
+        return native
+
+    def _load(self, path: Path, options: ServerOptions) -> Any:
+        try:
+            import xllamacpp
+        except ImportError as error:
+            raise EngineError(
+                "Serving a model in process needs xllamacpp: "
+                "pip install 'flywheel-assistant[model]'."
+            ) from error
+        parameters = xllamacpp.CommonParams()
+        _set_model(xllamacpp, parameters, path, options)
+        _set_server(parameters)
+        parameters.api_keys = [self._key]
+        parameters.hostnames = [str(self._socket) if self._by_socket else "127.0.0.1"]
+        try:
+            return xllamacpp.Server(parameters)
+        except RuntimeError as error:
+            raise EngineError(
+                f"{path} does not load: it is damaged, llama.cpp does not know its architecture, "
+                f"or an adapter is not made for it. Export it again."
+            ) from error
+
+    def _connect(self) -> httpx.Client:
+        socket_path = str(self._socket) if self._by_socket else None
+        address = "http://localhost" if self._by_socket else self._native.listening_address
+        return httpx.Client(
+            base_url=address,
+            headers={"Authorization": f"Bearer {self._key}"},
+            transport=httpx.HTTPTransport(
+                uds=socket_path, limits=httpx.Limits(max_connections=_NUM_HTTP_THREADS)
+            ),
+            timeout=None,
+            trust_env=False,
+        )
+
+
+def _set_model(xllamacpp: Any, parameters: Any, path: Path, options: ServerOptions) -> None:
+    parameters.model.path = str(path)
+    parameters.n_parallel = options.num_slots
+    parameters.n_ctx = options.num_slots * options.slot_tokens
+    parameters.n_batch = parameters.n_ubatch = options.batch_tokens
+    if options.num_threads:
+        parameters.cpuparams.n_threads = options.num_threads
+        parameters.cpuparams_batch.n_threads = options.num_threads
+    if options.exact_cache:
+        parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    if options.is_embedding:
+        parameters.embedding = True
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    parameters.lora_adapters = [_adapter(xllamacpp, adapter) for adapter in options.adapters]
+
+
+def _adapter(xllamacpp: Any, path: Path) -> Any:
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path = str(path)
+    adapter.scale = 0.0  # off, unless a request asks for it
+    return adapter
+
+
+def _set_server(parameters: Any) -> None:
+    parameters.verbosity = _QUIET
+    parameters.fit_params = False  # it would shrink the context without saying so
+    parameters.warmup = False
+    # Prompts are kept in their slots. The second cache would take up to 8 GiB, and does not tell
+    # what was computed with an adapter from what was not.
+    parameters.cache_ram_mib = 0
+    parameters.cache_idle_slots = False
+    parameters.ui = False
+    parameters.endpoint_slots = False
+    parameters.sse_ping_interval = -1
+    parameters.n_threads_http = _NUM_HTTP_THREADS
+
+
+def problem(answer: Mapping[str, Any]) -> str:
+    """What an error event says, in one line."""
+    error = answer.get("error", answer)
+    message = error.get("message") if isinstance(error, Mapping) else error
+    return " ".join(str(message or "no reason given").split())
