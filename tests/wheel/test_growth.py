@@ -16,11 +16,11 @@ from flywheel.learn.groups import is_drawn
 from flywheel.records import Feedback
 from flywheel.store import exam_items, versions
 from flywheel.wheel import cost, examination, growth, lineage, stages
+from flywheel.wheel.examination import evaluate
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.gate import Saving
 from flywheel.wheel.growth import Judged
 from flywheel.wheel.lineage import TracedFeedback
-from flywheel.wheel.turn import evaluate
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain

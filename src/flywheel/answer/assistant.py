@@ -1,9 +1,13 @@
-"""The whole path of a question: search → rank → quote → decide; by what was learned, if any was."""
+"""The whole path of a question: search → rank → quote → decide → write, where a model may.
+
+By what was learned, if anything was.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from flywheel.answer.choice import LearnedChoice
 from flywheel.answer.decide import (
@@ -16,6 +20,7 @@ from flywheel.answer.decide import (
 )
 from flywheel.answer.quote import Draft, draft
 from flywheel.answer.settings import DecideSettings, QuoteSettings
+from flywheel.answer.write import Writer, WrittenLanguage, language_of
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker
@@ -49,6 +54,7 @@ class Assistant:
         version: int = 0,
         ranker: LearnedRanker | None = None,
         choice: LearnedChoice | None = None,
+        writers: Mapping[WrittenLanguage, Writer] | None = None,
     ) -> None:
         self.index = index
         self.calibration = calibration
@@ -57,13 +63,19 @@ class Assistant:
         self.version = version
         self.ranker = ranker
         self.choice = choice
+        self.writers = dict(writers or {})
+        """Who words the answers, by the language of the question; else the documents are quoted."""
 
     def ask(self, question: str, reader: Reader | None = None) -> Answer:
         """The cited answer to a question, of what this reader may see."""
         return self.observe(question, reader).answer
 
     def observe(self, question: str, reader: Reader | None = None) -> Observation:
-        """Answers, and shows what confidence is estimated from: what it is fitted on."""
+        """Answers, and shows what confidence is estimated from: what it is fitted on.
+
+        A model writes only where an answer is given at all: it is asked last, and may still say
+        that the passages do not tell.
+        """
         started = time.perf_counter()
         reader = reader or Reader()
         near = self.ranker.around(question, reader) if self.ranker else None
@@ -90,6 +102,9 @@ class Assistant:
                 "total": 1000 * (done - started),
             },
         )
+        writer = self.writers.get(language_of(question))
+        if writer and answer.kind == "answer":
+            answer = _worded(answer, writer, hits)
         texts = tuple(hit.passage.text for hit in readings(hits))
         return Observation(answer=answer, features=values, readings=texts)
 
@@ -108,14 +123,41 @@ class Assistant:
         return self.choice.draft(near, hits)
 
 
+def _worded(quoted: Answer, writer: Writer, hits: list[Hit]) -> Answer:
+    """The answer in a model's words; as it was quoted, with the reason, where they fall short."""
+    started = time.perf_counter()
+    written = writer.write(quoted.question, hits[:NUM_PASSAGES])
+    seconds = time.perf_counter() - started
+    timings = quoted.timings_ms | {"write": 1000 * seconds}
+    timings["total"] += 1000 * seconds
+    if written.is_untold:
+        silent = _abstaining(quoted.question, hits)
+        return replace(quoted, answer=silent, kind="abstain", timings_ms=timings)
+    if written.shortfall:
+        return replace(quoted, shortfall=written.shortfall, timings_ms=timings)
+    return replace(
+        quoted,
+        answer=written.text,
+        draft=written.draft,
+        citations=written.citations,
+        is_written=True,
+        timings_ms=timings,
+    )
+
+
 def _wording(question: str, drafted: Draft, decision: Decision, hits: list[Hit]) -> str:
     """What is said: the draft, the choices, or that the documents do not tell."""
-    chinese = has_han(question)
     if decision.kind == "answer":
         return drafted.text
     if decision.kind == "ask_back":
-        asked = "您问的是哪一项？" if chinese else "Which of these do you mean?"
+        asked = "您问的是哪一项？" if has_han(question) else "Which of these do you mean?"
         return "\n".join((asked, *(f"- {choice}" for choice in decision.choices)))
+    return _abstaining(question, hits)
+
+
+def _abstaining(question: str, hits: list[Hit]) -> str:
+    """That the documents do not tell, and what comes nearest."""
+    chinese = has_han(question)
     if not hits:
         return "文件中没有相关内容。" if chinese else "The documents say nothing about this."
     nearest = " › ".join((hits[0].passage.title, *hits[0].passage.headings[-1:]))

@@ -79,7 +79,7 @@ class Quotes:
     @property
     def citations(self) -> tuple[Citation, ...]:
         """The spans as citations."""
-        return tuple(_cite(self.passage, span) for span in self.spans)
+        return tuple(cite(self.passage, span) for span in self.spans)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -248,7 +248,8 @@ def _table_header(text: str, spans: Sequence[Span], first: int) -> int | None:
     return top if top < first else None
 
 
-def _cite(passage: Passage, span: Span) -> Citation:
+def cite(passage: Passage, span: Span) -> Citation:
+    """A run of a passage's text as a citation."""
     return Citation(
         document=passage.document,
         title=passage.title,

@@ -12,7 +12,6 @@ from flywheel.cli.workspace import open_workspace
 from flywheel.evaluate.card import score_data, score_table
 from flywheel.evaluate.exam import read_exam, write_answers
 from flywheel.wheel import examination, growth
-from flywheel.wheel import turn as wheel
 from flywheel.wheel.feedback import OWNER
 
 
@@ -63,7 +62,7 @@ def _sit(context: click.Context, file: Path, answers: Path | None, as_json: bool
     with open_workspace(context) as workspace, show.progress_bar() as progress:
         champion = workspace.champion()
         assistant = workspace.assistant(champion)
-        sitting = wheel.evaluate(questions, assistant, workspace, progress)
+        sitting = examination.evaluate(questions, assistant, workspace, progress)
         num_learned = examination.overlap(assistant, questions).num_questions
     if answers:
         write_answers(answers, sitting)

@@ -12,12 +12,15 @@ from flywheel.wheel import turn as wheel
 
 
 @click.command()
+@click.option(
+    "--model", is_flag=True, help="Build a language model too, from [build] in flywheel.toml."
+)
 @show.as_json
 @click.pass_context
-def turn(context: click.Context, as_json: bool) -> None:
+def turn(context: click.Context, model: bool, as_json: bool) -> None:
     """Build a version from what is staged, examine it, and promote it if it is good enough."""
     with open_workspace(context) as workspace, show.progress_bar() as progress:
-        turned = wheel.turn(workspace, progress)
+        turned = wheel.turn(workspace, progress, model=model)
     if as_json:
         show.print_json(
             {

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     TermIds = npt.NDArray[np.int64]
 
-_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-HAN_RUN = re.compile(rf"[{_HAN}]+")
-LATIN_WORD = re.compile(rf"[^\W_{_HAN}]+")
+HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+HAN_RUN = re.compile(rf"[{HAN}]+")
+LATIN_WORD = re.compile(rf"[^\W_{HAN}]+")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 NUM_BUCKETS = 1 << 21

@@ -160,7 +160,7 @@ def _han_tokens(run: str) -> tuple[Token, ...]:
             tokens.extend(Token(token, text) for token in table[text])
         elif numerals := _NUMERALS.match(run, position):
             text = numerals[0]
-            tokens.append(Token("#" + _value(text), text))
+            tokens.append(Token("#" + value_of(text), text))
         else:
             text = run[position]
             tokens.append(Token(text, text))
@@ -168,7 +168,7 @@ def _han_tokens(run: str) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
-def _value(numerals: str) -> str:
+def value_of(numerals: str) -> str:
     """一百二十 → 120; 二零二五 → 2025."""
     if not any(char in _POWERS for char in numerals):
         return "".join(str(_DIGITS[char]) for char in numerals)

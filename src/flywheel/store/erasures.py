@@ -99,14 +99,12 @@ def finish(conn: Connection, erasure: str) -> None:
 
 
 def mark_versions(conn: Connection, erasure: str) -> None:
-    """Marks the versions that learned from what an erasure took, or whose index holds it.
+    """Marks the versions that learned from what an erasure took, or whose index or model holds it.
 
     What a version of an older release holds is not known: it counts as holding it.
     """
     learned = _reached(conn, version_feedback, version_feedback.c.feedback, erasure, "feedback")
-    holding = _reached(
-        conn, index_documents, index_documents.c.document, erasure, "document", "file"
-    )
+    holding = holding_of(conn, erasure)
     taught = set(conn.scalars(select(version_feedback.c.version).distinct()))
     known = set(conn.scalars(select(index_documents.c.index).distinct()))
     acts = taken_by(conn, erasure, "feedback")
@@ -116,9 +114,16 @@ def mark_versions(conn: Connection, erasure: str) -> None:
         unknown = (acts and row.bundle.get("ranker") and row.number not in taught) or (
             held and index not in known
         )
-        if unknown or row.number in learned or index in holding:
+        models = {each["model"] for each in row.bundle.get("writers", {}).values()}
+        if unknown or row.number in learned or holding & {index, *models}:
             chosen = update(versions).where(versions.c.number == row.number)
             conn.execute(chosen.values(erased=erasure))
+
+
+def holding_of(conn: Connection, erasure: str) -> set[str]:
+    """The keys of the indexes and models that were made of what an erasure took."""
+    held = index_documents.c.document
+    return _reached(conn, index_documents, held, erasure, "document", "file", "feedback")
 
 
 def _reached(conn: Connection, table: Table, id: Any, erasure: str, *kinds: str) -> set[Any]:

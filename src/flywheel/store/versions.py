@@ -141,9 +141,17 @@ def put_lineage(
     learned = [{"version": version.number, "feedback": id} for id in sorted(set(feedback))]
     if learned:
         conn.execute(insert(version_feedback), learned)
-    index = version.bundle["index"]
-    if not held_by(conn, index):  # else another version has the same one
-        held = [{"index": index, "document": id} for id in sorted(set(documents))]
+    put_held(conn, version.bundle["index"], documents)
+
+
+def put_held(conn: Connection, artifact: str, ids: Iterable[str]) -> None:
+    """Keeps what an artifact was made of: an index or a model, by its key. Once: it never changes.
+
+    Args:
+        ids: of documents and, for a model, of acts of feedback.
+    """
+    if not held_by(conn, artifact):  # else another version has the same one
+        held = [{"index": artifact, "document": id} for id in sorted(set(ids))]
         conn.execute(insert(index_documents), held)
 
 
@@ -159,9 +167,9 @@ def that_learned(conn: Connection, feedback: str) -> list[int]:
     return list(conn.scalars(query.order_by(version_feedback.c.version)))
 
 
-def held_by(conn: Connection, index: str) -> set[str]:
-    """The ids of the documents that an index holds, by the key of its artifact."""
-    query = select(index_documents.c.document).where(index_documents.c.index == index)
+def held_by(conn: Connection, artifact: str) -> set[str]:
+    """The ids of what an artifact was made of, by its key."""
+    query = select(index_documents.c.document).where(index_documents.c.index == artifact)
     return set(conn.scalars(query))
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flywheel.answer.assistant import Assistant
+from flywheel.evaluate.exam import Sitting
 from flywheel.records import ExamQuestion
 from flywheel.store import versions
 from flywheel.store.versions import Version
@@ -27,6 +28,8 @@ class Challenger:
     assistant: Assistant
     learnable: Learnable
     """What it was built from."""
+    inherited: frozenset[str] | None = None
+    """The feedback that the champion learned from, where it keeps the champion's ranker."""
 
     @property
     def hash(self) -> str:
@@ -35,8 +38,19 @@ class Challenger:
 
     @property
     def learned(self) -> frozenset[str]:
-        """The ids of the feedback that it learned from."""
+        """The ids of the feedback that its order of passages and its quotes learned from."""
+        if self.inherited is not None:
+            return self.inherited
         return self.learnable.feedback if self.bundle["ranker"] else frozenset()
+
+
+class Revolution(NamedTuple):
+    """What became of one challenger."""
+
+    version: Version
+    reasons: tuple[str, ...]
+    sitting: Sitting | None
+    """None where nothing was new."""
 
 
 def one_by_one(workspace: Workspace, index: str, learnable: Learnable) -> list[Learnable]:

@@ -15,7 +15,7 @@ from flywheel.evaluate.compare import Comparison, compare
 from flywheel.evaluate.exam import SPLITS, Sitting, split_of
 from flywheel.store import versions as version_store
 from flywheel.store.versions import Version
-from flywheel.wheel import examination, turn
+from flywheel.wheel import examination
 from flywheel.wheel.stages import Progress
 from flywheel.wheel.versions import problem_of
 from flywheel.wheel.workspace import Workspace
@@ -50,7 +50,7 @@ def compare_versions(
     before, after = (_able(workspace, number) for number in (first, second))
     exam = examination.questions(workspace, workspace.assistant(after).index)
     sat = [
-        turn.evaluate(
+        examination.evaluate(
             exam, examination.unprepared(workspace, version, exam)[0], workspace, progress
         )
         for version in (before, after)

@@ -14,6 +14,7 @@ from flywheel.answer.assistant import Assistant
 from flywheel.evaluate.pace import pace
 from flywheel.records import ExamQuestion
 from flywheel.wheel.gate import SEED, Saving
+from flywheel.wheel.versions import parts_of
 from flywheel.wheel.workspace import Workspace
 
 NUM_TIMED = 100
@@ -49,8 +50,7 @@ def saving(
 
 def num_bytes(workspace: Workspace, bundle: dict[str, Any]) -> int:
     """The size of a version's artifacts on the disk."""
-    stages = [(name, bundle.get(name, "")) for name in ("index", "ranker")]
-    folders = [workspace.artifacts.find(stage, key) for stage, key in stages if key]
+    folders = [workspace.artifacts.find(stage, key) for stage, key in parts_of(bundle)]
     return sum(_size(folder) for folder in folders if folder)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -132,7 +133,8 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
     learnable = stages.learnable(view, exam)
     if learned or not champion.bundle["ranker"]:
         learnable = learnable.only(learned)
-    bundle = turn.build(view, index, learnable, progress)
+    writers = _writers_without(workspace, champion)
+    bundle = turn.build(view, index, learnable, progress, writers)
 
     def write(conn: Connection) -> Version | None:
         standing = versions.champion(conn)
@@ -156,6 +158,20 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
         return version
 
     return workspace.database.write(write)
+
+
+def _writers_without(workspace: Workspace, champion: Version) -> dict[str, Any]:
+    """The champion's writers whose models learned from nothing that is being erased.
+
+    Where one did, the documents are quoted until `flywheel turn --model` builds another.
+    """
+    with workspace.database.read() as conn:
+        gone = erasures.unfinished(conn, "document", "file", "feedback")
+        return {
+            language: writer
+            for language, writer in champion.bundle.get("writers", {}).items()
+            if gone.isdisjoint(versions.held_by(conn, writer["model"]))
+        }
 
 
 def delete_artifacts(workspace: Workspace, made: set[str]) -> None:

@@ -14,7 +14,7 @@ from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import SourceError
 from flywheel.evaluate import metrics, text
 from flywheel.evaluate.compare import ERROR_RATE, enough
-from flywheel.evaluate.exam import Sitting, read_exam
+from flywheel.evaluate.exam import Sitting, read_exam, sit
 from flywheel.learn.feedback import normal_form
 from flywheel.learn.groups import group
 from flywheel.records import ExamQuestion, to_json
@@ -23,6 +23,7 @@ from flywheel.store import state, versions
 from flywheel.store.versions import Version
 from flywheel.wheel import gate, growth, stages
 from flywheel.wheel.settings import ExamSettings, GateSettings
+from flywheel.wheel.stages import Progress
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,6 +82,19 @@ def groups(exam: Sequence[ExamQuestion]) -> dict[str, str]:
     """The near-duplicate group of each question id."""
     numbers = group([], [each.question for each in exam]).exam
     return {each.id: str(number) for each, number in zip(exam, numbers, strict=True)}
+
+
+def evaluate(
+    exam: Sequence[ExamQuestion], assistant: Assistant, workspace: Workspace, progress: Progress
+) -> Sitting:
+    """One version sits the exam, as a reader who sees everything; no correction answers for it."""
+    reader = workspace.reader()
+    return sit(
+        exam,
+        lambda question: assistant.ask(question, reader),
+        groups=groups(exam),
+        progress=lambda done, of: progress("exam", done, of),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,8 +60,19 @@ class GateSettings(StageSettings):
     raise the likeness to short gold answers and drop evidence, longer ones the reverse."""
     margin: float = Field(default=0.05, gt=0, le=0.5)
     """How much a guarded metric may seem to lose at worst."""
+    primary_of_writing: str = "answer_rouge_l"
+    """The metric that a model's words must gain on over the documents' own, in each language."""
+    guards_of_writing: tuple[str, ...] = ("answer_f1", "selective_accuracy", "citation_exact")
+    """Metrics that must not fall where a model writes."""
 
-    @field_validator("primary", "guards")
+    @property
+    def of_writing(self) -> GateSettings:
+        """The rules by which a model earns the right to write."""
+        return self.model_copy(
+            update={"primary": self.primary_of_writing, "guards": self.guards_of_writing}
+        )
+
+    @field_validator("primary", "guards", "primary_of_writing", "guards_of_writing")
     @classmethod
     def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
         from flywheel.evaluate.metrics import PER_QUESTION

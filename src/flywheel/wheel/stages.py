@@ -21,7 +21,7 @@ from flywheel.build.thresholds import UNANSWERABLE_SHARE, Outcome
 from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.text import coverage, rouge_l
-from flywheel.records import Example, ExamQuestion, Passage, from_json, to_json
+from flywheel.records import Example, ExamQuestion, Passage, Preference, from_json, to_json
 from flywheel.search import index as search_index
 from flywheel.search.index import PassageIndex, build_index
 from flywheel.store import documents, interactions
@@ -56,6 +56,8 @@ class Learnable:
     examples: tuple[Example, ...]
     left_out: Mapping[str, str]
     """The acts that teach nothing, each with its reason."""
+    preferences: tuple[Preference, ...] = ()
+    """What a model learns from besides; the order of passages does not."""
 
     @property
     def feedback(self) -> frozenset[str]:
@@ -70,7 +72,7 @@ class Learnable:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
     def only(self, ids: Collection[str]) -> Learnable:
-        """What these acts teach."""
+        """What these acts teach; preferences stay as they are."""
         return replace(self, examples=tuple(each for each in self.examples if each.id in ids))
 
 
@@ -126,7 +128,9 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
     with workspace.database.read() as conn:
         held_out = [*(each.question for each in exam), *growth.held_out(conn)]
         asked = [each.question for each in interactions.list_questions(conn)]
-    places = growth.places([each.question for each in taught.examples], held_out, asked)
+    questions_of = [each.question for each in (*taught.examples, *taught.preferences)]
+    both = growth.places(questions_of, held_out, asked)
+    places, others = both[: len(taught.examples)], both[len(taught.examples) :]
     first_of: dict[int, str] = {}
     for each, place in zip(taught.examples, places, strict=True):
         first_of.setdefault(place.group, each.id)
@@ -144,6 +148,11 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
             if place.part != "training"
         }
         | {each.id: each.reason for each in taught.left_out},
+        preferences=tuple(
+            each
+            for each, place in zip(taught.preferences, others, strict=True)
+            if place.part == "training"
+        ),
     )
 
 

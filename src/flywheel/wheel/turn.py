@@ -11,21 +11,31 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
-from flywheel.answer.assistant import Assistant
 from flywheel.errors import WorkspaceError
-from flywheel.evaluate.exam import Sitting, sit
+from flywheel.evaluate.exam import Sitting
 from flywheel.records import ExamQuestion, Score, to_json
 from flywheel.store import documents, versions
 from flywheel.store.versions import Version
-from flywheel.wheel import challengers, cost, examination, feedback, gate, growth, ingest, stages
-from flywheel.wheel.challengers import Challenger
+from flywheel.wheel import (
+    challengers,
+    cost,
+    examination,
+    feedback,
+    gate,
+    growth,
+    ingest,
+    modelling,
+    stages,
+    writing,
+)
+from flywheel.wheel.challengers import Challenger, Revolution
 from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.workspace import Workspace
 
@@ -46,27 +56,30 @@ class Turned:
     seconds: float
 
 
-class Revolution(NamedTuple):
-    """What became of one challenger."""
-
-    version: Version
-    reasons: tuple[str, ...]
-    sitting: Sitting | None
-    """None where nothing was new."""
-
-
-def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
+def turn(
+    workspace: Workspace, progress: Progress = lambda *_: None, *, model: bool = False
+) -> Turned:
     """Builds a challenger from what is staged and corrected, examines it, and lets the gate decide.
 
     Twice where there are newer documents and newer feedback: the documents first, so that they do
-    not wait until the feedback shows a gain.
+    not wait until the feedback shows a gain. Once more with a model, whose words must be better
+    answers than the documents' own.
+
+    Args:
+        model: builds a language model too, as `[build]` says, or tries the one that `[engine]`
+            names.
 
     Raises:
         WorkspaceError: nothing is staged.
         WorkspaceBusy: another add or turn is running.
+        SettingsError: a model is asked for, and the settings name none.
+        ModelError: it cannot be built or served here, or failed the comparison with what was
+            trained.
     """
     started = time.perf_counter()
     with workspace.exclusive():
+        if model:
+            modelling.check(workspace)
         ingest.resolve(workspace)
         feedback.recheck(workspace)
         index = stages.index(workspace, progress)
@@ -77,6 +90,8 @@ def turn(workspace: Workspace, progress: Progress = lambda *_: None) -> Turned:
             revolve(workspace, index, each, exam, progress)
             for each in challengers.one_by_one(workspace, index, learnable)
         ]
+        if model:
+            revolutions.append(revolve_model(workspace, index, learnable, exam, progress))
     made = [each for each in revolutions if each.sitting]
     last = made[-1] if made else revolutions[-1]
     return Turned(
@@ -104,12 +119,13 @@ def revolve(
         known := challengers.tried_before(workspace, champion, index, learnable, exam)
     ):
         return _nothing_new(known)
-    bundle = build(workspace, index, learnable, progress)
+    writers = champion.bundle.get("writers") if champion else None
+    bundle = build(workspace, index, learnable, progress, writers)
     assistant = workspace.assemble(bundle, number=0)
     challenger = Challenger(bundle=bundle, assistant=assistant, learnable=learnable)
     if champion and (known := challengers.judged_before(workspace, champion, challenger, exam)):
         return _nothing_new(known)
-    sitting = evaluate(exam, challenger.assistant, workspace, progress)
+    sitting = examination.evaluate(exam, challenger.assistant, workspace, progress)
     decision = decide(workspace, champion, challenger, exam, sitting, progress)
     decision = _with_learned(decision, challenger)
     decision = _with_waiting(decision, workspace)
@@ -117,27 +133,41 @@ def revolve(
     return Revolution(version, version.reasons, sitting)
 
 
+def revolve_model(
+    workspace: Workspace,
+    index: str,
+    learnable: Learnable,
+    exam: Sequence[ExamQuestion],
+    progress: Progress,
+) -> Revolution:
+    """The champion with a model that words its answers, language by language."""
+    champion = workspace.champion()
+    writer = modelling.writer(workspace, index, learnable, exam, progress)
+    trial = writing.trial(workspace, champion, writer, exam, progress)
+    if trial is None:
+        return _nothing_new(champion)
+    decision = writing.decide(workspace, trial)
+    challenger = writing.challenger(workspace, champion, trial, decision)
+    sitting = writing.sitting(trial, decision)
+    version = keep(
+        workspace, champion, challenger, exam, sitting, decision.of_all, decision.remember
+    )
+    return Revolution(version, version.reasons, sitting)
+
+
 def build(
-    workspace: Workspace, index: str, learnable: Learnable, progress: Progress
+    workspace: Workspace,
+    index: str,
+    learnable: Learnable,
+    progress: Progress,
+    writers: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """STEP 2: the challenger's bundle, which names all that answers."""
+    """STEP 2: the challenger's bundle, which names all that answers; who words it stays."""
     ranker = stages.ranker(workspace, index, learnable, progress)
     calibration = stages.thresholds(workspace, index, ranker, progress)
     answering = {"index": index, "ranker": ranker, "calibration": to_json(calibration)}
-    return answering | challengers.answer_settings(workspace)
-
-
-def evaluate(
-    exam: Sequence[ExamQuestion], assistant: Assistant, workspace: Workspace, progress: Progress
-) -> Sitting:
-    """One version sits the exam, as a reader who sees everything; no correction answers for it."""
-    reader = workspace.reader()
-    return sit(
-        exam,
-        lambda question: assistant.ask(question, reader),
-        groups=examination.groups(exam),
-        progress=lambda done, of: progress("exam", done, of),
-    )
+    answering |= challengers.answer_settings(workspace)
+    return answering | {"writers": writers} if writers else answering
 
 
 def decide(
@@ -155,7 +185,7 @@ def decide(
     if newer_documents and examination.is_too_small(exam):
         return gate.UNEXAMINED
     serving, num_switched_off = examination.unprepared(workspace, champion, exam)
-    before = evaluate(exam, serving, workspace, progress)
+    before = examination.evaluate(exam, serving, workspace, progress)
     stale: frozenset[str] = frozenset()
     if champion.bundle["index"] != challenger.bundle["index"]:
         stale = examination.stale(before, sitting, challenger.assistant.index)
@@ -210,7 +240,7 @@ def _against_best(
     except WorkspaceError:
         # Its parts are gone: what cannot be asked can neither be matched nor defended.
         return decision
-    at_best = examination.without(evaluate(exam, assistant, workspace, progress), stale)
+    at_best = examination.without(examination.evaluate(exam, assistant, workspace, progress), stale)
     rules = workspace.settings.gate
     if saving:
         k = examination.num_decisions(workspace, exam) + 1
@@ -225,8 +255,13 @@ def keep(
     exam: Sequence[ExamQuestion],
     sitting: Sitting,
     decision: gate.Decision,
+    also: Callable[[Connection], None] = lambda _: None,
 ) -> Version:
-    """Writes the version, what it learned from and, if it won, the champion: all or nothing."""
+    """Writes the version, what it learned from and, if it won, the champion: all or nothing.
+
+    Args:
+        also: what else is written in the same transaction.
+    """
 
     def write(conn: Connection) -> Version:
         standing = versions.champion(conn)
@@ -245,10 +280,12 @@ def keep(
         )
         versions.put(conn, version)
         versions.put_lineage(conn, version, challenger.learned, documents.shown(conn))
+        modelling.put_lineage(conn, workspace, version)
         if not has_moved:
             examination.remember(conn, version.number, exam, workspace.settings.gate)
         if decision.tested_gain:
             examination.count_decision(conn, exam)
+        also(conn)
         if won:
             versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
         if won and decision.sets_bar:

@@ -27,6 +27,13 @@ PARTS = ("index", "ranker")
 """The stages whose artifacts a bundle names, under the same names."""
 
 
+def parts_of(bundle: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The artifacts that a bundle names: stage and key, each once."""
+    named = [(stage, bundle.get(stage)) for stage in PARTS]
+    named += [("model", each["model"]) for each in bundle.get("writers", {}).values()]
+    return list(dict.fromkeys((stage, key) for stage, key in named if key))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Promoted:
     """What promoting or rolling back came to."""
@@ -156,10 +163,7 @@ def _verify(workspace: Workspace, version: Version, *, contents: bool) -> None:
     number = version.number
     if hash_of(version.bundle) != version.bundle_hash:
         raise StoreError(f"Version {number} is damaged: its bundle is not what was hashed.")
-    for stage in PARTS:
-        key = version.bundle.get(stage)
-        if not key:
-            continue
+    for stage, key in parts_of(version.bundle):
         artifact = workspace.artifacts.find(stage, key)
         if artifact is None:
             raise StoreError(

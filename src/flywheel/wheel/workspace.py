@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 import uuid
@@ -29,7 +30,9 @@ from flywheel.wheel.settings import Settings, load_settings
 if TYPE_CHECKING:
     from flywheel.answer.assistant import Assistant
     from flywheel.answer.choice import LearnedChoice
-    from flywheel.answer.settings import QuoteSettings
+    from flywheel.answer.settings import QuoteSettings, WriteSettings
+    from flywheel.answer.write import Writer
+    from flywheel.engine.protocol import Engine
     from flywheel.search.embed import Embedder
     from flywheel.search.index import PassageIndex, Reader
     from flywheel.search.learned import LearnedRanker
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 # What answers is imported when it is asked for: going back to an earlier version takes no second.
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
+
+MODEL = "model.gguf"
+"""The served file in a model's artifact."""
 
 CHOICE = "choice"
 """The folder in a ranker's artifact that holds the learned choice of quotes."""
@@ -63,6 +69,7 @@ class Workspace:
         self._assistants: dict[int, Assistant] = {}
         self._live_corrections: LiveCorrections | None = None
         self._embedders: dict[str, Embedder] = {}
+        self._engines: dict[str, Engine] = {}
 
     @classmethod
     def init(cls, folder: Path | str) -> Self:
@@ -206,6 +213,10 @@ class Workspace:
             number,
             self.ranker(learned, index),
             self.choice(learned, index, quoting),
+            {
+                language: self.writer(writer, index)
+                for language, writer in bundle.get("writers", {}).items()
+            },
         )
 
     def ranker(self, key: str, index: PassageIndex) -> LearnedRanker | None:
@@ -236,6 +247,42 @@ class Workspace:
         if folder is None or not (folder / CHOICE).is_dir():
             return None
         return LearnedChoice.load(folder / CHOICE, index.frequencies, settings)
+
+    def writer(self, writer: dict[str, Any], index: PassageIndex) -> Writer:
+        """A model that words answers, as a bundle names it.
+
+        Raises:
+            WorkspaceError: it is missing from the artifacts.
+            ModelError: it cannot be served here.
+        """
+        from flywheel.answer.settings import WriteSettings
+        from flywheel.answer.write import Writer
+
+        settings = WriteSettings.model_validate(writer["write"])
+        return Writer(self._engine(writer, settings), index.frequencies, settings)
+
+    def _engine(self, writer: dict[str, Any], settings: WriteSettings) -> Engine:
+        key = json.dumps([writer["model"], writer["engine"]], sort_keys=True)
+        if key not in self._engines:
+            self._engines[key] = self._opened(writer, settings)
+        return self._engines[key]
+
+    def _opened(self, writer: dict[str, Any], settings: WriteSettings) -> Engine:
+        if not writer["model"]:
+            from flywheel.engine.remote import RemoteEngine
+            from flywheel.engine.settings import EngineSettings
+
+            return RemoteEngine.open(EngineSettings.model_validate(writer["engine"]))
+        from flywheel.engine.embedded import EmbeddedEngine
+
+        folder = self.artifacts.find("model", writer["model"])
+        if folder is None:
+            raise WorkspaceError(
+                f"A model is missing from {self.artifacts.root}. `flywheel turn --model` builds "
+                "it again; `flywheel versions rollback` goes back."
+            )
+        context = settings.context_tokens + settings.max_tokens
+        return EmbeddedEngine.open(folder / MODEL, context_tokens=context)
 
     def champion(self) -> Version:
         """The version that serves.
@@ -305,6 +352,7 @@ class Workspace:
         for other in self._assistants.keys() - {version.number}:
             # What no longer serves may be erased: nothing of it stays in memory.
             self._assistants.pop(other, None)
+            self._close_engines()
         assistant = self.assistant(version)
         started = time.perf_counter()
         match = self.corrections.match(question, user, reader)
@@ -314,8 +362,13 @@ class Workspace:
         total = 1000 * (time.perf_counter() - started)
         return replace(given, version=version.number, timings_ms={"total": total})
 
+    def _close_engines(self) -> None:
+        while self._engines:
+            self._engines.popitem()[1].close()
+
     def close(self) -> None:
-        """Closes the database."""
+        """Closes the database and the engines."""
+        self._close_engines()
         self.database.close()
 
     def __enter__(self) -> Self:

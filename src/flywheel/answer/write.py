@@ -1,0 +1,197 @@
+"""Answers in a model's words, from the passages, each sentence checked before it is shown.
+
+    prompt with the passages → the engine's words → sentence by sentence, what supports it → answer
+
+A sentence that no passage supports is left out; where more are left out than stay, or the engine
+fails, the documents are quoted instead (quote.py). Where the model says that the passages do not
+tell, that is the answer. Which languages a version writes in is decided by the exam
+(wheel/writing.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from flywheel.answer.prompt import UNTOLD, Prompt, make_prompt
+from flywheel.answer.quote import sentences
+from flywheel.answer.settings import WriteSettings
+from flywheel.answer.support import Support, support
+from flywheel.engine.protocol import Engine, Request, Sampling
+from flywheel.errors import EngineError
+from flywheel.records import Citation, Hit
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.terms import LATIN_WORD, fold, has_han
+
+WrittenLanguage = Literal["en", "zh"]
+
+_MARKERS = re.compile(r"\s*[\[【［]\s*(\d+(?:\s*[,，、]\s*\d+)*)\s*[\]】］]")
+_BEGUN = re.compile(r"\s*(?:[\[【［][\d\s,，、]*)?")
+"""What may still become a mark."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """One sentence that a model wrote."""
+
+    text: str
+    """Without the markers of citations, with the space before it."""
+    citation: Citation | None
+    """What supports it; None where nothing does, and it is left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What came of letting a model write."""
+
+    text: str
+    """The answer, its sentences marked by the numbers of their citations; empty where it fell
+    short."""
+    draft: str
+    """The same without the marks."""
+    citations: tuple[Citation, ...]
+    is_untold: bool = False
+    """The model says that the passages do not tell."""
+    shortfall: str = ""
+    """Why the documents are to be quoted instead; empty where they need not."""
+
+
+def language_of(question: str) -> WrittenLanguage:
+    """The language that a question is answered in."""
+    return "zh" if has_han(question) else "en"
+
+
+class Writer:
+    """A version's model, ready to word answers."""
+
+    def __init__(self, engine: Engine, frequencies: Frequencies, settings: WriteSettings) -> None:
+        self._engine, self._frequencies, self._settings = engine, frequencies, settings
+
+    def write(self, question: str, hits: Sequence[Hit]) -> Written:
+        """The whole answer. Falls short, and raises nothing, where the engine fails."""
+        try:
+            return collected(self.stream(question, hits), language_of(question))
+        except EngineError as error:
+            return _fallen_short(str(error))
+
+    def stream(self, question: str, hits: Sequence[Hit]) -> Iterator[Sentence]:
+        """The sentences as they are written and checked. Closing it stops the engine.
+
+        Raises:
+            EngineError: the engine cannot be reached, refuses, or broke off.
+        """
+        prompt = make_prompt(
+            question,
+            [hit.passage for hit in hits],
+            self._settings.context_tokens,
+            self._engine.count_tokens,
+        )
+        for text in self._said(prompt):
+            yield self._checked(text, prompt)
+
+    def _said(self, prompt: Prompt) -> Iterator[str]:
+        """What the model says, a sentence at a time; one that `max_tokens` cut is not said."""
+        sampling = Sampling(max_tokens=self._settings.max_tokens)
+        waiting, finish = "", None
+        with self._engine.generate(Request(messages=prompt.messages, sampling=sampling)) as said:
+            for piece in said:
+                waiting += piece.text
+                finish = piece.finish or finish
+                *whole, waiting = _split(waiting)
+                yield from whole
+        if waiting.strip() and finish != "length":
+            yield waiting
+
+    def _checked(self, text: str, prompt: Prompt) -> Sentence:
+        """A sentence with what supports it: of the passages that it names, else of all."""
+        plain = _MARKERS.sub("", text)
+        if _is_untold(plain):
+            return Sentence(text=plain, citation=None)
+        named = [
+            int(each) for found in _MARKERS.findall(text) for each in re.findall(r"\d+", found)
+        ]
+        cited = [prompt.passages[n - 1] for n in named if 0 < n <= len(prompt.passages)]
+        # Naming a passage that does not hold it, or does not exist, is a reason to leave it out.
+        found: Support | None = None
+        if cited or not named:
+            found = support(plain, cited or prompt.passages, self._frequencies)
+        return Sentence(text=plain, citation=found.citation if found else None)
+
+
+def collected(stream: Iterable[Sentence], language: WrittenLanguage) -> Written:
+    """The sentences as one answer, those without support left out."""
+    every = [each for each in stream if _says_something(each.text)]
+    if every and _is_untold(every[0].text):
+        return Written(text="", draft="", citations=(), is_untold=True)
+    kept = [each for each in every if each.citation]
+    if not kept:
+        reason = "no passage supports what the model wrote" if every else "the model wrote nothing"
+        return _fallen_short(reason)
+    if 2 * len(kept) < len(every):
+        return _fallen_short(
+            f"{len(every) - len(kept)} of {len(every)} sentences that the model wrote have no "
+            "support in the passages"
+        )
+    numbers: dict[Citation, int] = {}
+    for each in kept:
+        assert each.citation
+        numbers.setdefault(each.citation, len(numbers) + 1)
+    joint = "" if language == "zh" else " "
+    marked = [_marked(each.text, numbers[each.citation]) for each in kept if each.citation]
+    return Written(
+        text=_joined(marked, joint),
+        draft=_joined([each.text for each in kept], joint),
+        citations=tuple(numbers),
+    )
+
+
+def _fallen_short(reason: str) -> Written:
+    return Written(text="", draft="", citations=(), shortfall=reason)
+
+
+def _split(text: str) -> list[str]:
+    """The sentences that are complete, then the rest, which more words may still belong to.
+
+    The marks of a sentence's citations may stand behind its full stop: they belong to it.
+    """
+    cuts = [0]
+    for span in sentences(text)[:-1]:
+        marks = _MARKERS.match(text, span.end)
+        cut = marks.end() if marks else span.end
+        if _BEGUN.fullmatch(text, cut):
+            break
+        if cut > cuts[-1]:
+            cuts.append(cut)
+    return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
+
+
+def _marked(text: str, number: int) -> str:
+    """The mark stands before the final stop in neither language: it is read with the sentence."""
+    return f"{text.rstrip()} [{number}]"
+
+
+def _joined(parts: Sequence[str], joint: str) -> str:
+    """Sentences in a row; a line break between two of them stays."""
+    text = ""
+    for part in parts:
+        broken = "\n" if "\n" in part[: len(part) - len(part.lstrip())] else joint
+        text += (broken if text else "") + part.strip()
+    return text
+
+
+def _says_something(text: str) -> bool:
+    return has_han(text) or LATIN_WORD.search(text) is not None
+
+
+def _plain(text: str) -> str:
+    return "".join(char for char in fold(text) if char.isalnum())
+
+
+_UNTOLD: Mapping[str, str] = {language: _plain(text) for language, text in UNTOLD.items()}
+
+
+def _is_untold(text: str) -> bool:
+    return any(_plain(text).startswith(each) for each in _UNTOLD.values())

@@ -1,0 +1,108 @@
+"""What stands between a model's words and the reader: terms, numbers, negations."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flywheel.answer.support import contradict, numbers, support
+from flywheel.records import Passage
+from flywheel.search.frequencies import Frequencies
+from flywheel.search.terms import term_ids
+
+TYRES = (
+    "Inflate the tyres to 2.5 bar when they are cold. Do not inflate them above 3 bar. "
+    "Check the pressure every month and before a long journey."
+)
+FEES = "申请费为一百二十元。逾期三十日未缴纳的，不予受理。缴费后七日内可以申请退还。"
+
+
+def passage(text: str, id: str = "p", title: str = "Tyres") -> Passage:
+    return Passage(
+        id=id, document="d", title=title, headings=(), text=text, language="en", position=0
+    )
+
+
+def frequencies(*passages: Passage) -> Frequencies:
+    counted = Frequencies.empty()
+    for each in passages:
+        counted.add(term_ids(each.text))
+    return counted
+
+
+def supported(sentence: str, text: str) -> str | None:
+    """The quote that supports a sentence."""
+    one = passage(text)
+    found = support(sentence, [one], frequencies(one, passage("The seats are heated.", "q")))
+    if found is None:
+        return None
+    assert one.text[found.citation.start : found.citation.end] == found.citation.quote
+    return found.citation.quote
+
+
+@pytest.mark.parametrize(
+    ("sentence", "quote"),
+    [
+        (
+            "The tyres are inflated to 2.5 bar when cold.",
+            "Inflate the tyres to 2.5 bar when they are cold.",
+        ),
+        (
+            "Check the pressure every month.",
+            "Check the pressure every month and before a long journey.",
+        ),
+        ("Do not inflate above 3 bar.", "Do not inflate them above 3 bar."),
+    ],
+)
+def test_what_a_passage_says_is_supported_by_the_sentence_that_says_it(
+    sentence: str, quote: str
+) -> None:
+    assert supported(sentence, TYRES) == quote
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Inflate the tyres to 2.8 bar when they are cold.",  # another number
+        "Do not inflate the tyres to 2.5 bar when they are cold.",  # denies what is said
+        "You may inflate them above 3 bar.",  # says what is denied
+        "The warranty covers damage to rims for two years.",  # nothing of it
+        "Check the pressure every month with the gauge from the glove box behind the seats.",
+    ],
+)
+def test_what_no_passage_says_is_not_supported(sentence: str) -> None:
+    assert supported(sentence, TYRES) is None
+
+
+def test_chinese_numerals_and_digits_are_the_same_numbers() -> None:
+    assert supported("申请费为120元。", FEES) == "申请费为一百二十元。"
+    assert supported("申请费为一百三十元。", FEES) is None
+    assert supported("逾期30日未缴纳的，不予受理。", FEES) == "逾期三十日未缴纳的，不予受理。"
+    assert supported("逾期三十日未缴纳的，予以受理。", FEES) is None
+
+
+def test_two_sentences_may_support_one_together() -> None:
+    text = "Fold the seat. Then lift the red handle. Pull the mat out. The boot is lit."
+    quote = supported("Lift the red handle and pull the mat out.", text)
+    assert quote == "Then lift the red handle. Pull the mat out."
+
+
+def test_the_best_of_several_passages_is_cited() -> None:
+    near, far = passage(TYRES, "near"), passage("Cold tyres wear less on long roads.", "far")
+    found = support("Check the pressure every month.", [far, near], frequencies(near, far))
+    assert found is not None and found.citation.passage == "near"
+
+
+@given(st.text())
+def test_no_text_contradicts_itself(text: str) -> None:
+    assert not contradict(text, text)
+    assert all(each for each in numbers(text))
+
+
+@given(st.text(min_size=1))
+def test_a_passage_supports_its_own_sentences_whatever_they_hold(text: str) -> None:
+    one = passage(text)
+    found = support(text, [one], frequencies(one))
+    if found is not None:
+        assert one.text[found.citation.start : found.citation.end] == found.citation.quote
