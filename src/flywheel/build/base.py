@@ -2,8 +2,8 @@
 
 A base is a folder, or a hub's name that is in the local cache: nothing is fetched here, a model's
 own code is never run, and pickled weights are never read. Its tokenizer is what tokenizer.json
-says, to the letter, since that is what an export carries too (the classes that transformers
-derives from it cut some texts otherwise).
+says, since that is what an export carries too: the classes that transformers derives from it cut
+some texts otherwise.
 
 Not here: training (loop.py), adapters (adapters.py), the served file (export.py).
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -147,7 +148,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
             "tokenizer_config.json."
         )
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    return tokenizer
+    return _with_literal_specials(tokenizer)
 
 
 def chat_template_for(tokenizer: PreTrainedTokenizerFast) -> str:
@@ -206,6 +207,22 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pat
     with _without_bars():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _with_literal_specials(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Special tokens are found in a text as they are written, as llama.cpp finds them.
+
+    Some old tokenizers bring them into their normal form first (with a mark of a space in front),
+    in which they are found at the start of a text only, and no chat template can use them.
+    """
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    changed = [each for each in described["added_tokens"] if each["special"] and each["normalized"]]
+    if changed:
+        for each in changed:
+            each["normalized"] = False
+        # There is no public way to change it that also keeps the rest of the configuration.
+        tokenizer._tokenizer = Tokenizer.from_str(json.dumps(described))
+    return tokenizer
 
 
 def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
