@@ -35,7 +35,7 @@ COMMANDS = {
     "feedback withdraw": {"--json"},
     "init": set(),
     "trace": {"--json"},
-    "turn": {"--json"},
+    "turn": {"--json", "--model"},
     "up": set(),
     "versions": {"--json"},
     "versions compare": {"--json"},

@@ -44,6 +44,8 @@ def answer_data(asked: Asked) -> dict[str, Any]:
         "version": answer.version,
         "interaction": asked.interaction,
         "timings_ms": {name: round(ms, 2) for name, ms in answer.timings_ms.items()},
+        "is_written": answer.is_written,
+        "shortfall": answer.shortfall,
     }
 
 
@@ -58,5 +60,7 @@ def print_answer(answer: Answer) -> None:
             path = show.one_line(paths[each.passage])
             span = f"characters {each.start}–{each.end} of the passage"
             click.echo(f"[{number}] {place} ({path}, {span})")
-    verified = "verified, " if answer.verified else ""
-    click.echo(f"{verified}confidence {answer.confidence:.2f}, version {answer.version}")
+    if answer.shortfall:
+        click.echo(f"quoted, since a model fell short: {show.one_line(answer.shortfall)}")
+    origin = "verified, " if answer.verified else "written, " if answer.is_written else ""
+    click.echo(f"{origin}confidence {answer.confidence:.2f}, version {answer.version}")

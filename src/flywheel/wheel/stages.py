@@ -128,8 +128,9 @@ def learnable(workspace: Workspace, exam: Sequence[ExamQuestion]) -> Learnable:
     with workspace.database.read() as conn:
         held_out = [*(each.question for each in exam), *growth.held_out(conn)]
         asked = [each.question for each in interactions.list_questions(conn)]
-    questions_of = [each.question for each in (*taught.examples, *taught.preferences)]
-    both = growth.places(questions_of, held_out, asked)
+    of_examples = [each.question for each in taught.examples]
+    of_preferences = [each.question for each in taught.preferences]
+    both = growth.places([*of_examples, *of_preferences], held_out, asked)
     places, others = both[: len(taught.examples)], both[len(taught.examples) :]
     first_of: dict[int, str] = {}
     for each, place in zip(taught.examples, places, strict=True):
