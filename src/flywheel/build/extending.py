@@ -26,7 +26,7 @@ from flywheel.build.vocabulary import batched
 
 FEWEST_TIMES = 20
 """A rarer term is not worth a row: it would hardly be trained."""
-MOST_PIECES = 8
+MOST_PIECES = 12
 """Of the base's tokens in a term. A corpus of laws repeats whole clauses."""
 
 _FIRST_SIGN = 0x10000

@@ -33,6 +33,8 @@ class Merges:
     """A word that is a token is taken at once, whatever the merges would make of it (Llama 3)."""
     byte_fallback: bool
     """A character that is no token becomes those of its bytes (Llama 2)."""
+    unknown: str | None = None
+    """The token of a character that cannot be read."""
 
     def derivation(self, token: str) -> frozenset[str] | None:
         """All that BPE forms when the token's own text is its whole input, the token included.
@@ -63,9 +65,10 @@ class Merges:
 
         The 256 bytes; or all characters that it knows, where it has no token for every byte.
         """
+        alphabet = {token for token in self.ids if token == self.unknown}
         if self.byte_fallback and all(byte in self.ids for byte in BYTES):
-            return set(BYTES)
-        return {token for token in self.ids if len(token) == 1}
+            return alphabet | set(BYTES)
+        return alphabet | {token for token in self.ids if len(token) == 1}
 
     def _next(self, symbols: list[str]) -> int | None:
         """Where the pair of the lowest rank stands, the leftmost of equals."""
@@ -97,6 +100,7 @@ def read_merges(tokenizer: PreTrainedTokenizerBase) -> Merges:
         ranks={(left, right): rank for rank, (left, right) in enumerate(model["merges"])},
         ignore_merges=bool(model.get("ignore_merges")),
         byte_fallback=bool(model.get("byte_fallback")),
+        unknown=model.get("unk_token"),
     )
 
 

@@ -188,7 +188,8 @@ def choose(
     Args:
         size: how many tokens; all are kept where the base has no more.
         general: the share of the size for the base's lowest ids, its most general tokens.
-        also: ids that must stay, such as those that a model's config names.
+        also: ids that must stay, such as those that a model's config names; others than the
+            tokenizer's are passed over.
 
     Raises:
         ModelError: the size does not hold what must be kept.
@@ -197,7 +198,7 @@ def choose(
     if size >= len(needs.vocabulary):
         choice.ids |= needs.vocabulary
         return choice.kept()
-    choice.require(needs.required | set(also))
+    choice.require(needs.required | (needs.vocabulary & set(also)))
     by_rank = sorted(needs.merges.ids.values())
     choice.fill(by_rank, len(choice.ids) + int(size * general))
     choice.fill(sorted(needs.counts, key=lambda id: (-needs.counts[id], id)), size)
