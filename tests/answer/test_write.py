@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flywheel.answer.prompt import UNTOLD
 from flywheel.answer.settings import WriteSettings
 from flywheel.answer.write import Writer, Written, _split
-from flywheel.engine.fake import FakeEngine
+from flywheel.engine.fake import FakeAnswer, FakeEngine
 from flywheel.errors import EngineError
 from flywheel.records import Hit, Passage
 from flywheel.search.frequencies import Frequencies
@@ -52,7 +52,7 @@ def frequencies() -> Frequencies:
 def write(frequencies: Frequencies, said: str, question: str = ASKED) -> Written:
     """What is made of a model's words, which come a few characters at a time."""
     engine = FakeEngine()
-    engine.queue([said[at : at + 3] for at in range(0, len(said), 3)])
+    engine.queue(FakeAnswer(pieces=tuple(said[at : at + 3] for at in range(0, len(said), 3))))
     return Writer(engine, frequencies, WriteSettings()).write(question, HITS)
 
 
@@ -137,12 +137,15 @@ def test_sentences_come_one_by_one_and_whoever_stops_reading_stops_the_engine(
     frequencies: Frequencies,
 ) -> None:
     engine = FakeEngine()
-    engine.queue(["Check the pressure every month. [1]", " The boot", " opens with the button."])
+    pieces = ("Check the pressure every month. [1]", " The boot", " opens with the button.")
+    engine.queue(FakeAnswer(pieces=pieces, delay_seconds=0.05))
     stream = Writer(engine, frequencies, WriteSettings()).stream(ASKED, HITS)
     first = next(stream)
     assert first.text == "Check the pressure every month."
     assert first.citation is not None
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
+    engine.close()  # waits for the generation that was cancelled
+    assert engine.num_cancelled == 1
 
 
 def test_a_sentence_that_the_length_cut_is_not_shown(frequencies: Frequencies) -> None:
@@ -153,7 +156,9 @@ def test_a_sentence_that_the_length_cut_is_not_shown(frequencies: Frequencies) -
     assert written.draft in ("", "Check the pressure every month.")
 
 
-@given(st.lists(st.sampled_from(["A b. ", "[1]", "[1, 2] ", "中文。", "x", " ", "\n", "3.5 ", "?!"])))
+@given(
+    st.lists(st.sampled_from(["A b. ", "[1]", "[1, 2] ", "中文。", "x", " ", "\n", "3.5 ", "?!"]))
+)
 def test_splitting_loses_nothing_wherever_the_pieces_end(pieces: Iterable[str]) -> None:
     waiting, sentences = "", []
     for piece in pieces:

@@ -11,7 +11,8 @@ tell, that is the answer. Which languages a version writes in is decided by the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -29,6 +30,7 @@ from flywheel.search.terms import LATIN_WORD, fold, has_han
 WrittenLanguage = Literal["en", "zh"]
 
 _MARKERS = re.compile(r"\s*[\[【［]\s*(\d+(?:\s*[,，、]\s*\d+)*)\s*[\]】］]")
+_ALL_MARKERS = re.compile(rf"(?:{_MARKERS.pattern})+")
 _BEGUN = re.compile(r"\s*(?:[\[【［][\d\s,，、]*)?")
 """What may still become a mark."""
 
@@ -77,7 +79,7 @@ class Writer:
         except EngineError as error:
             return _fallen_short(str(error))
 
-    def stream(self, question: str, hits: Sequence[Hit]) -> Iterator[Sentence]:
+    def stream(self, question: str, hits: Sequence[Hit]) -> Generator[Sentence]:
         """The sentences as they are written and checked. Closing it stops the engine.
 
         Raises:
@@ -89,10 +91,11 @@ class Writer:
             self._settings.context_tokens,
             self._engine.count_tokens,
         )
-        for text in self._said(prompt):
-            yield self._checked(text, prompt)
+        with closing(self._said(prompt)) as said:
+            for text in said:
+                yield self._checked(text, prompt)
 
-    def _said(self, prompt: Prompt) -> Iterator[str]:
+    def _said(self, prompt: Prompt) -> Generator[str]:
         """What the model says, a sentence at a time; one that `max_tokens` cut is not said."""
         sampling = Sampling(max_tokens=self._settings.max_tokens)
         waiting, finish = "", None
@@ -159,7 +162,7 @@ def _split(text: str) -> list[str]:
     """
     cuts = [0]
     for span in sentences(text)[:-1]:
-        marks = _MARKERS.match(text, span.end)
+        marks = _ALL_MARKERS.match(text, span.end)
         cut = marks.end() if marks else span.end
         if _BEGUN.fullmatch(text, cut):
             break
