@@ -16,6 +16,7 @@ from typing import Any
 import gguf
 
 from flywheel.build import gguf_file
+from flywheel.build.base import load_base
 from flywheel.build.gguf_vocabulary import read_vocabulary
 from flywheel.build.settings import Precision
 from flywheel.errors import ModelError
@@ -50,8 +51,9 @@ def write_gguf(model: Any, tokenizer: Any, path: Path, precision: Precision) -> 
             folder holds no model.
     """
     if isinstance(model, (str, Path)):
-        model, tokenizer = _load(Path(model), tokenizer)
-    _require_supported(model)
+        base = load_base(str(model), Path())
+        model, tokenizer = base.model, tokenizer or base.tokenizer
+    require_exportable(model)
     vocabulary = read_vocabulary(
         tokenizer,
         model.get_input_embeddings().weight.shape[0],
@@ -81,35 +83,19 @@ def write_gguf(model: Any, tokenizer: Any, path: Path, precision: Precision) -> 
     )
 
 
-def _load(folder: Path, tokenizer: Any) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+def require_exportable(model: Any) -> None:
+    """Refuses a model that the file could not say everything of: before it is trained, best.
 
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} holds no model: config.json is not there.")
-    try:
-        # The configuration first: what is not supported is not read for minutes in vain.
-        _require_architecture(*(AutoConfig.from_pretrained(folder).architectures or ["unknown"]))
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype="auto", local_files_only=True, use_safetensors=True
-        )
-        tokenizer = tokenizer or AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        problem = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{folder} does not load: {problem}") from error
-    return model, tokenizer
-
-
-def _require_architecture(name: str, *_: str) -> None:
-    if name not in gguf_file.ARCHITECTURES:
+    Raises:
+        ModelError: the architecture, or one of its options, is not supported.
+    """
+    architecture = type(model).__name__
+    if architecture not in gguf_file.ARCHITECTURES:
         known = ", ".join(gguf_file.ARCHITECTURES)
         raise ModelError(
-            f"A model of the architecture {name} cannot be exported to GGUF. Supported are {known}."
+            f"A model of the architecture {architecture} cannot be exported to GGUF. Supported "
+            f"are {known}."
         )
-
-
-def _require_supported(model: Any) -> None:
-    """Refuses what the file could not say, before anything is written."""
-    _require_architecture(type(model).__name__)
     config = model.config
     rope = config.rope_parameters
     if rope["rope_type"] not in _ROTARY:
@@ -123,6 +109,8 @@ def _require_supported(model: Any) -> None:
         raise _unsupported(f"its activation is {config.hidden_act}, not silu")
     if getattr(config, "use_sliding_window", False):
         raise _unsupported("it attends within a sliding window")
+    if architecture == "Qwen3ForCausalLM" and config.attention_bias:
+        raise _unsupported("its attention has biases, which llama.cpp's qwen3 has not")
 
 
 def _unsupported(problem: str) -> ModelError:

@@ -101,9 +101,7 @@ def read_vocabulary(
     first, last = _added(tokenizer)
     stops = [each for each in (last, tokenizer.eos_token_id, *ends) if each is not None]
     stops = list(dict.fromkeys(stops))
-    start = next(
-        (each for each in (first, tokenizer.bos_token_id, beginning) if each is not None), None
-    )
+    starts = [each for each in (first, tokenizer.bos_token_id, beginning) if each is not None]
     return Vocabulary(
         model="gpt2" if byte_level else "llama",
         pre_tokenizer=_pre_tokenizer(spec) if byte_level else "default",
@@ -114,7 +112,7 @@ def read_vocabulary(
         adds_space=not byte_level and _adds_space(spec),
         adds_beginning=first is not None,
         adds_end=last is not None,
-        beginning=start,
+        beginning=(starts or stops or [None])[0],
         end=stops[0] if stops else None,
         end_of_turn=stops[1] if len(stops) > 1 else None,
         padding=tokenizer.pad_token_id,
@@ -274,7 +272,13 @@ def _adds_space(spec: Mapping[str, Any]) -> bool:
 
 
 def _chat_template(tokenizer: Any) -> str:
+    """The template; where the tokenizer has no first token, none is left for the engine to name.
+
+    llama.cpp always has one, and would write it wherever a template says `bos_token`.
+    """
     template = tokenizer.chat_template
     if isinstance(template, Mapping):
         template = template.get("default")
+    if template and tokenizer.bos_token_id is None and "bos_token" in template:
+        return "{%- set bos_token = '' -%}" + template
     return template or ""
