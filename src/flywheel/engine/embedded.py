@@ -113,7 +113,8 @@ class EmbeddedEngine:
         def work(stream: Stream) -> None:
             self._generate(request, stream)
 
-        return StreamGeneration(self._workers.start(work, self._slots.wake))
+        stream = self._workers.start(work, self._slots.wake, num_choices=request.num_choices)
+        return StreamGeneration(stream)
 
     def next_tokens(
         self, ids: Sequence[int], num: int, *, adapter: str = ""
@@ -197,22 +198,11 @@ class EmbeddedEngine:
 
     def _generate(self, request: Request, stream: Stream) -> None:
         body = self._body(request, self.prompt_ids(request))
-        unfinished = set(range(request.num_choices))
-
-        def put(piece: Piece) -> None:
-            if piece.finish:
-                unfinished.discard(piece.choice)
-            stream.put(piece)
-
         with self._slots.taken(request.num_choices, stream.is_cancelled) as taken:
             if taken and request.json_schema is not None:
                 self._require_schema(request.json_schema, stream.is_cancelled)
             if taken:
-                self._run(body, put, stream.is_cancelled)
-        if unfinished and not stream.is_cancelled():
-            raise EngineError(f"{self.name} broke off before the end.")
-        for choice in sorted(unfinished):
-            stream.put(Piece(choice=choice, finish="cancelled"))
+                self._run(body, stream.put, stream.is_cancelled)
 
     def _run(
         self,
@@ -290,7 +280,8 @@ class EmbeddedEngine:
         self._run(body, put, is_cancelled)
         if self._mark in drawn:
             raise EngineError(f"The JSON schema is not one that llama.cpp can read: {text[:200]}")
-        self._known_schemas.add(text)
+        if drawn:  # none where it was cancelled meanwhile
+            self._known_schemas.add(text)
 
     def _message_ids(self, messages: Sequence[Message]) -> list[int]:
         """The chat template filled in, and tokenised.

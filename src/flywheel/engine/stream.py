@@ -22,10 +22,11 @@ CLOSED = "The engine was closed. Open it again."
 class Stream:
     """What the worker holds: where pieces go, and whether anybody still wants them."""
 
-    def __init__(self, on_cancel: Callable[[], None]) -> None:
+    def __init__(self, on_cancel: Callable[[], None], num_choices: int) -> None:
         self._items: SimpleQueue[Piece | EngineError | None] = SimpleQueue()
         self._cancelled = threading.Event()
         self._on_cancel = on_cancel
+        self._unfinished = set(range(num_choices))
 
     def is_cancelled(self) -> bool:
         return self._cancelled.is_set()
@@ -34,10 +35,23 @@ class Stream:
         self._cancelled.set()
         self._on_cancel()
 
+    def wait(self, seconds: float) -> bool:
+        """Waits, and says whether it was cancelled meanwhile."""
+        return self._cancelled.wait(seconds)
+
     def put(self, piece: Piece) -> None:
+        if piece.finish:
+            self._unfinished.discard(piece.choice)
         self._items.put(piece)
 
     def end(self, error: EngineError | None = None) -> None:
+        """No more comes. What was cancelled ends as such, whatever else went wrong."""
+        if self.is_cancelled():
+            for choice in sorted(self._unfinished):
+                self._items.put(Piece(choice=choice, finish="cancelled"))
+            error = None
+        elif self._unfinished and error is None:
+            error = EngineError("The engine broke off before the end of its answer.")
         self._items.put(error)
 
     def take(self) -> Piece | EngineError | None:
@@ -83,13 +97,15 @@ class Workers:
         self._running: dict[threading.Thread, Stream] = {}
         self.closed = False
 
-    def start(self, work: Callable[[Stream], None], on_cancel: Callable[[], None]) -> Stream:
+    def start(
+        self, work: Callable[[Stream], None], on_cancel: Callable[[], None], *, num_choices: int
+    ) -> Stream:
         """Runs `work` on a thread of its own.
 
         Raises:
             EngineError: the engine was closed.
         """
-        stream = Stream(on_cancel)
+        stream = Stream(on_cancel, num_choices)
         # A daemon: at the interpreter's end the engine's finalizer cancels and joins it.
         thread = threading.Thread(target=self._run, args=(work, stream), daemon=True)
         with self._lock:
