@@ -23,7 +23,7 @@ from flywheel.engine.embedded import EmbeddedEngine
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 WIDTH, NUM_LAYERS, NUM_HEADS, HIDDEN = 64, 2, 4, 128
-NUM_POSITIONS = 512
+NUM_POSITIONS = 8192
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -85,7 +85,8 @@ def train_tokenizer() -> Tokenizer:
 
 
 def random_tensors(vocabulary: int, *, seed: int) -> dict[str, npt.NDArray[np.float32]]:
-    """Weights large enough that the likeliest token depends on all that stands before it."""
+    """Weights large enough that the likeliest token depends on all that stands before it. It is
+    never a special one, so that no greedy answer ends by itself."""
     random = np.random.default_rng(seed)
 
     def drawn(*shape: int, scale: float) -> npt.NDArray[np.float32]:
@@ -96,6 +97,7 @@ def random_tensors(vocabulary: int, *, seed: int) -> dict[str, npt.NDArray[np.fl
         "output.weight": drawn(vocabulary, WIDTH, scale=0.5),
         "output_norm.weight": np.ones(WIDTH, dtype=np.float32),
     }
+    tensors["output.weight"][: len(SPECIALS)] = 0
     for layer in range(NUM_LAYERS):
         block = f"blk.{layer}."
         for name in ("attn_norm", "ffn_norm"):

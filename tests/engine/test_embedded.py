@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Tiny
 
 PROMPT = Request(prompt="The tyre pressure", sampling=Sampling(max_tokens=24))
-LONG = Request(prompt="The tyre", sampling=Sampling(max_tokens=400))
+LONG = Request(prompt="The tyre", sampling=Sampling(max_tokens=8000))
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -54,7 +54,7 @@ def answer(engine: EmbeddedEngine, request: Request) -> str:
 @pytest.fixture
 def single(tiny: Tiny) -> Iterator[EmbeddedEngine]:
     """An engine with one slot."""
-    engine = EmbeddedEngine.open(tiny.model, num_slots=1, context_tokens=512, num_threads=1)
+    engine = EmbeddedEngine.open(tiny.model, num_slots=1, context_tokens=8192, num_threads=1)
     yield engine
     engine.close()
 
@@ -264,7 +264,7 @@ def test_closing_before_its_turn_leaves_the_queue(single: EmbeddedEngine) -> Non
 
 
 def test_closing_in_the_midst_of_a_prompt_frees_the_slot(single: EmbeddedEngine) -> None:
-    generation = single.generate(replace(LONG, prompt="", prompt_ids=(5, 6, 7, 8) * 100))
+    generation = single.generate(replace(LONG, prompt="", prompt_ids=(5, 6, 7, 8) * 2000))
     generation.close()
 
     assert answer(single, PROMPT)
@@ -272,9 +272,10 @@ def test_closing_in_the_midst_of_a_prompt_frees_the_slot(single: EmbeddedEngine)
 
 def test_engine_that_closes_ends_all_generations(tiny: Tiny) -> None:
     before = threading.active_count()
-    engine = EmbeddedEngine.open(tiny.model, num_slots=1, context_tokens=512, num_threads=1)
-    generations = [engine.generate(LONG) for _ in range(3)]
+    engine = EmbeddedEngine.open(tiny.model, num_slots=1, context_tokens=8192, num_threads=1)
+    generations = [engine.generate(LONG)]
     next(generations[0])
+    generations += [engine.generate(LONG) for _ in range(2)]
 
     engine.close()
 
@@ -288,7 +289,7 @@ def test_engine_that_closes_ends_all_generations(tiny: Tiny) -> None:
 
 def test_one_engine_closes_without_the_other(engine: EmbeddedEngine, tiny: Tiny) -> None:
     expected = answer(engine, PROMPT)
-    other = EmbeddedEngine.open(tiny.model, num_slots=1, context_tokens=512, num_threads=1)
+    other = EmbeddedEngine.open(tiny.model, num_slots=1, context_tokens=8192, num_threads=1)
     assert other.embed(["tyre"])
     other.close()
 
