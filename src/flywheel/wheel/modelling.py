@@ -6,26 +6,44 @@ to import: torch is loaded when a model is built (build/specialist.py).
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.errors import ModelError, SettingsError
+from flywheel.answer.assistant import Assistant
+from flywheel.answer.prompt import PROMPT_VERSION
+from flywheel.build.plan import NEW
+from flywheel.build.planned import Plan
+from flywheel.errors import ModelError, SettingsError, SourceError, WorkspaceError
+from flywheel.records import PUBLIC, from_json, to_json
+from flywheel.search.index import Reader
 from flywheel.store import documents, versions
+from flywheel.wheel import planning
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flywheel.build.specialist import Material
     from flywheel.records import ExamQuestion
     from flywheel.store.versions import Version
     from flywheel.wheel.stages import Learnable, Progress
     from flywheel.wheel.workspace import Workspace
 
-LEARNED = "learned.json"
-"""In a model's artifact: the ids of the feedback that taught it."""
+REPORT = "report.json"
+"""In a model's artifact: what it is, how it was built, and what it is worth."""
 
-NEEDED = ("torch", "transformers", "peft", "gguf", "xllamacpp")
+TRAINING = "training"
+"""The folder of checkpoints beside the stages' artifacts."""
+PLAN = "plan.json"
+"""Beside the checkpoints: what was measured of the machine differs from time to time."""
+
+MADE_PER_PASSAGE = 2
+MOST_MADE = 1000
+"""Questions made from the passages for a model to learn from; each takes a search, 25 to 60 ms."""
 
 
 def check(workspace: Workspace) -> None:
@@ -33,7 +51,7 @@ def check(workspace: Workspace) -> None:
 
     Raises:
         SettingsError: the settings name none.
-        ModelError: what it takes is not installed.
+        ModelError: what it takes is not installed, or the base is not there.
     """
     settings = workspace.settings
     if settings.engine.url:
@@ -43,12 +61,9 @@ def check(workspace: Workspace) -> None:
             'Name what the model starts from in flywheel.toml: [build] base = "new", a folder, or '
             "a name on the Hugging Face hub. `flywheel plan` says what fits."
         )
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(
-            f"A model needs {', '.join(missing)}: pip install torch==2.13.0, then "
-            "pip install 'flywheel-assistant[model]'."
-        )
+    planning.require_extra()
+    if settings.build.base != NEW:
+        planning.base_folder(workspace)
 
 
 def writer(
@@ -63,25 +78,130 @@ def writer(
     Raises:
         ModelError: it cannot be built here, or what is to be served is not what was trained.
     """
-    from flywheel.answer.prompt import PROMPT_VERSION
-
     settings = workspace.settings
-    write = settings.write.model_dump(mode="json")
-    common = {"write": write, "prompt": PROMPT_VERSION}
     if settings.engine.url:
-        return {"model": "", "engine": settings.engine.model_dump(mode="json"), **common}
-    raise NotImplementedError
+        write = settings.write.model_dump(mode="json")
+        engine = settings.engine.model_dump(mode="json")
+        return {"model": "", "engine": engine, "write": write, "prompt": PROMPT_VERSION}
+    key = model(workspace, index, learnable, exam, progress)
+    write = report(workspace, key)["write"]
+    return {"model": key, "engine": {}, "write": write, "prompt": PROMPT_VERSION}
+
+
+def model(
+    workspace: Workspace,
+    index_key: str,
+    learnable: Learnable,
+    exam: Sequence[ExamQuestion],
+    progress: Progress,
+) -> str:
+    """The model of the domain, as `[build]` says. Returns the artifact's key."""
+    from flywheel.build import specialist
+    from flywheel.wheel import stages
+
+    index = stages.opened(workspace, index_key)
+    passages = tuple(each for each in index.passages() if PUBLIC in each.access)
+    if not passages:
+        raise ModelError(
+            "A model learns only from what everybody may read, and every document has an access "
+            "label. Add some without one."
+        )
+    assistant = Assistant(index)
+    material = specialist.Material(
+        passages=passages,
+        examples=tuple(each for each in learnable.examples if PUBLIC in each.access),
+        preferences=tuple(each for each in learnable.preferences if PUBLIC in each.access),
+        exam=tuple(exam),
+        search=lambda question: assistant.search(question, Reader()),
+        frequencies=index.frequencies,
+        settings=workspace.settings.build,
+        write=workspace.settings.write,
+        root=workspace.root,
+        num_made=min(MOST_MADE, MADE_PER_PASSAGE * len(passages)),
+    )
+    key = workspace.artifacts.key("model", specialist.CODE_VERSION, _inputs(workspace, material))
+    training = workspace.artifacts.root / TRAINING / key
+    training.mkdir(parents=True, exist_ok=True)
+
+    def make(folder: Path) -> None:
+        plan = _planned(workspace, training / PLAN)
+        specialist.build(plan, material, folder, training, progress)
+
+    workspace.artifacts.build("model", key, make)
+    shutil.rmtree(training, ignore_errors=True)
+    return key
+
+
+def _planned(workspace: Workspace, file: Path) -> Plan:
+    """The plan that a training began with, so that it goes on as it began; else a new one."""
+    if file.is_file():
+        return from_json(Plan, json.loads(file.read_text(encoding="utf-8")))
+    plan = planning.plan(workspace)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(to_json(plan), indent=1), encoding="utf-8")
+    part.replace(file)
+    return plan
+
+
+def _inputs(workspace: Workspace, material: Material) -> dict[str, Any]:
+    """All that a model depends on, but the machine."""
+    settings = material.settings
+    named = [*settings.data, *settings.general]
+    files = {name: _digest(workspace.root / Path(name).expanduser()) for name in named}
+    base = {} if settings.base == NEW else _base_digest(planning.base_folder(workspace))
+    learned = [to_json(replace(each, group="")) for each in material.examples]
+    chosen = [to_json(replace(each, group="")) for each in material.preferences]
+    return {
+        "passages": documents.digest_of(material.passages),
+        "learned": _hashed([*learned, *chosen]),
+        "exam": _hashed([to_json(each) for each in material.exam]),
+        "settings": settings.model_dump(mode="json"),
+        "write": material.write.model_dump(mode="json"),
+        "files": files,
+        "base": base,
+    }
+
+
+def _base_digest(folder: Path) -> dict[str, str]:
+    """Of what makes a base another one: its small files by their contents, its weights by size."""
+    return {
+        place.name: str(place.stat().st_size) if place.suffix == ".safetensors" else _digest(place)
+        for place in sorted(folder.iterdir())
+        if place.suffix in (".json", ".txt", ".jinja", ".safetensors")
+    }
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _hashed(values: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def report(workspace: Workspace, key: str) -> dict[str, Any]:
+    """How a model was built and what it is worth, as `specialist.Made` in JSON.
+
+    Raises:
+        WorkspaceError: it is missing from the artifacts.
+    """
+    folder = workspace.artifacts.find("model", key)
+    if folder is None:
+        raise WorkspaceError(
+            f"A model is missing from {workspace.artifacts.root}. `flywheel turn --model` builds "
+            "it again."
+        )
+    found: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return found
 
 
 def put_lineage(conn: Connection, workspace: Workspace, version: Version) -> None:
     """Keeps what the version's models were made of, so that an erasure finds them."""
     for each in version.bundle.get("writers", {}).values():
         if each["model"] and not versions.held_by(conn, each["model"]):
-            learned = _learned(workspace, each["model"])
+            learned = report(workspace, each["model"])["learned"]
             versions.put_held(conn, each["model"], {*documents.shown(conn), *learned})
-
-
-def _learned(workspace: Workspace, key: str) -> list[str]:
-    folder = workspace.artifacts.find("model", key)
-    learned: list[str] = json.loads((folder / LEARNED).read_text()) if folder else []
-    return learned

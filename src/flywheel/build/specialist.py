@@ -1,0 +1,390 @@
+"""A model of the domain's own, from what it is to learn to the file that serves.
+
+    texts → vocabulary → base → exercises → phases of training → merged → GGUF → parity → its worth
+
+The plot of all that builds a model; each step has a file of its own. A training that is stopped
+goes on from its checkpoints, the rest is made again.
+
+Not here: where the material comes from, and whether the model may speak (wheel/modelling.py,
+wheel/writing.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from flywheel.answer.settings import WriteSettings
+from flywheel.build import adapters, compression, loop, mixture, parity, peak
+from flywheel.build.base import load_base, new_model, save
+from flywheel.build.batches import Rows, pack, pairs_as_rows
+from flywheel.build.compression import BitsPerByte
+from flywheel.build.conversations import read_training
+from flywheel.build.exercises import Library
+from flywheel.build.export import Exported, write_gguf
+from flywheel.build.keystrokes import Keystrokes, keystrokes
+from flywheel.build.loop import Report, TrainingData, TrainSettings
+from flywheel.build.mixture import GENERAL_SHARE, Mixture
+from flywheel.build.objectives import DirectPreference, NextToken, Objective, Supervised
+from flywheel.build.overlap import Overlap
+from flywheel.build.parity import Parity
+from flywheel.build.planned import Outcome, Phase, Plan, outcome
+from flywheel.build.sequences import (
+    tokenise_conversations,
+    tokenise_pairs,
+    tokenise_texts,
+)
+from flywheel.build.settings import BuildSettings
+from flywheel.build.trimming import named_ids, trim_model, trim_tokenizer
+from flywheel.build.vocabulary import choose, needs, train_tokenizer
+from flywheel.engine.embedded import EmbeddedEngine
+from flywheel.records import Example, ExamQuestion, Hit, Message, Passage, Preference, to_json
+from flywheel.search.frequencies import Frequencies
+
+CODE_VERSION = 1
+
+NEW = "new"
+SEED = 1
+FILE = "model.gguf"
+TRAINED = "trained"
+REPORT = "report.json"
+
+TEMPLATE_TOKENS = 16
+"""Room for what a chat template puts around a prompt."""
+MOST_OF_CONTEXT = 0.25
+"""Of a small model's context, that an answer may take."""
+PATIENCE = 3
+NUM_LOOKS = 10
+"""Looks at the validation part in one phase, each of which leaves a checkpoint."""
+NUM_PARITY_PROMPTS = 20
+PARITY_CHARACTERS = 300
+
+Told = Callable[[str, int, int], None]
+"""A stage's name, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What a model is made from."""
+
+    passages: tuple[Passage, ...]
+    """Those that everybody may read: it may say to anybody what it learned."""
+    examples: tuple[Example, ...]
+    preferences: tuple[Preference, ...]
+    exam: tuple[ExamQuestion, ...]
+    """What must not be learned."""
+    search: Callable[[str], list[Hit]]
+    frequencies: Frequencies
+    settings: BuildSettings
+    write: WriteSettings
+    root: Path
+    """What the names of files in the settings are relative to."""
+    num_made: int
+    """Questions to make from the passages, at most."""
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The ids of the feedback that teaches it."""
+        told = {each.id for each in self.examples} | {each.id for each in self.preferences}
+        return tuple(sorted(told))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A model, as it was built and measured."""
+
+    plan: Plan
+    outcome: Outcome
+    phases: tuple[Report, ...]
+    num_tokens: int
+    """Of its vocabulary."""
+    num_exercises: int
+    num_pairs: int
+    dropped: Mapping[str, int]
+    """What was not learned from, by the reason."""
+    exported: Exported
+    parity: Parity
+    bits: BitsPerByte | None
+    """None where no document was held out."""
+    keys: tuple[Keystrokes, ...]
+    """With one continuation shown, and with several; of the same text."""
+    write: WriteSettings
+    """What it may be given to read and may write, within its context."""
+    learned: tuple[str, ...]
+    """The ids of the feedback that taught it."""
+    notes: tuple[str, ...] = ()
+
+
+def build(plan: Plan, material: Material, folder: Path, training: Path, told: Told) -> Made:
+    """Builds a model into a folder: the file that serves, what it was made of, and the report.
+
+    Args:
+        training: where checkpoints lie, which outlive this call if it is stopped.
+
+    Raises:
+        ModelError: the base cannot be used, the loss is no number, or what was exported is not
+            what was trained.
+        FileFormatError: a file of `build.data` or `build.general` cannot be read.
+        KeyboardInterrupt: on Ctrl-C; what was trained is kept as a checkpoint.
+    """
+    device = loop.default_device()
+    peak.begin(device)
+    before = peak.peak_bytes(device)
+    texts = mixture.texts(material.passages)
+    told("vocabulary", 0, 1)
+    model, tokenizer, notes = _begun(plan, material, [*texts.train, *texts.held_out])
+    told("vocabulary", 1, 1)
+    write = _within(material.write, plan)
+    told("exercises", 0, 1)
+    mixed = _mixed(material, tokenizer, write)
+    told("exercises", 1, 1)
+    trainable = _trainable(model, plan)
+    reports = [
+        _trained(trainable, tokenizer, plan, phase, mixed, training, material.settings, told)
+        for phase in plan.phases
+        if _num_items(phase, mixed)
+    ]
+    merged = adapters.merge(trainable)
+    torch.nn.Module.to(merged, device="cpu", dtype=torch.float32)
+    merged.eval()  # type: ignore[no-untyped-call]
+    save(merged, tokenizer, folder / TRAINED)
+    told("export", 0, 2)
+    exported = write_gguf(merged, tokenizer, folder / FILE, material.settings.precision)
+    told("export", 1, 2)
+    checked = _checked(folder / FILE, merged, tokenizer, mixed, plan, material.settings)
+    told("export", 2, 2)
+    made = Made(
+        plan=plan,
+        outcome=_outcome(plan, reports, before),
+        phases=tuple(reports),
+        num_tokens=len(tokenizer),
+        num_exercises=len(mixed.conversations.train) + len(mixed.conversations.held_out),
+        num_pairs=len(mixed.pairs.train) + len(mixed.pairs.held_out),
+        dropped=dict(Counter(each.reason for each in mixed.dropped)),
+        exported=exported,
+        parity=checked,
+        bits=_bits(merged, tokenizer, mixed, told),
+        keys=_keys(merged, tokenizer, mixed, told),
+        write=write,
+        learned=material.learned,
+        notes=notes,
+    )
+    (folder / REPORT).write_text(json.dumps(to_json(made), indent=1), encoding="utf-8")
+    return made
+
+
+def _begun(
+    plan: Plan, material: Material, texts: Sequence[str]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, tuple[str, ...]]:
+    """The model before it learns anything, its tokenizer, and what its owner should know."""
+    if plan.base == NEW:
+        tokenizer = train_tokenizer(texts, plan.shape.vocab_size)
+        shape = replace(plan.shape, vocab_size=len(tokenizer))
+        return new_model(shape, tokenizer, SEED, context=plan.step.context), tokenizer, ()
+    is_lora = plan.step.method == "lora"
+    dtype = torch.bfloat16 if is_lora and plan.device == "cuda" else torch.float32
+    base = load_base(plan.base, material.root, dtype=dtype)
+    if plan.shape.vocab_size >= len(base.tokenizer):
+        return base.model, base.tokenizer, base.notes
+    kept = choose(needs(base.tokenizer, texts), plan.shape.vocab_size, also=named_ids(base.model))
+    trimmed = trim_tokenizer(base.tokenizer, kept)
+    trim_model(base.model, kept)
+    note = f"its vocabulary is trimmed from {len(base.tokenizer)} tokens to {len(trimmed)}"
+    return base.model, trimmed, (*base.notes, note)
+
+
+def _within(write: WriteSettings, plan: Plan) -> WriteSettings:
+    """What a model of this context can be given to read, and may write."""
+    context = plan.step.context
+    most = min(write.max_tokens, int(context * MOST_OF_CONTEXT))
+    room = context - most - TEMPLATE_TOKENS
+    return write.model_copy(
+        update={"context_tokens": min(write.context_tokens, room), "max_tokens": most}
+    )
+
+
+def _mixed(material: Material, tokenizer: PreTrainedTokenizerFast, write: WriteSettings) -> Mixture:
+    def count_tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    root, settings = material.root, material.settings
+    library = Library(
+        passages=material.passages,
+        search=material.search,
+        frequencies=material.frequencies,
+        context_tokens=write.context_tokens,
+        count_tokens=count_tokens,
+        exam=Overlap(material.exam, (each.text for each in material.passages)),
+        seed=SEED,
+    )
+    return mixture.mix(
+        library,
+        num_made=material.num_made,
+        examples=material.examples,
+        preferences=material.preferences,
+        files=[read_training(root / Path(name).expanduser()) for name in settings.data],
+        general=[root / Path(name).expanduser() for name in settings.general],
+    )
+
+
+def _trainable(model: PreTrainedModel, plan: Plan) -> adapters.Trainable:
+    if plan.step.method != "lora":
+        return model
+    return adapters.add_lora(model, rank=plan.step.rank, seed=SEED)
+
+
+def _num_items(phase: Phase, mixed: Mixture) -> int:
+    """How much there is to learn from in a phase."""
+    parts = {
+        "next_token": len(mixed.documents.train),
+        "supervised": len(mixed.conversations.train),
+        "preference": len(mixed.pairs.train),
+    }
+    return parts[phase.objective]
+
+
+def _trained(
+    model: adapters.Trainable,
+    tokenizer: PreTrainedTokenizerFast,
+    plan: Plan,
+    phase: Phase,
+    mixed: Mixture,
+    training: Path,
+    settings: BuildSettings,
+    told: Told,
+) -> Report:
+    """One phase: the model in place, and what became of it."""
+    step = plan.step
+    data = _data(tokenizer, phase, mixed, step.context)
+    objectives: dict[str, Objective] = {
+        "next_token": NextToken(),
+        "supervised": Supervised(),
+        "preference": DirectPreference(),
+    }
+    # Preferences are rows of their own length; as many as have a step's tokens.
+    per_row = step.context
+    if phase.objective == "preference":
+        per_row = max(1, data.train.num_tokens // len(data.train))
+    rows = max(1, step.rows * step.context // per_row)
+    # All phases together may take what the owner allows, each in its share of the plan.
+    allowed = 60 * settings.max_minutes * phase.seconds / plan.seconds
+    name = f"learning {'text' if phase.objective == 'next_token' else phase.objective}"
+
+    def follow(at: loop.Progress) -> None:
+        per_step = phase.num_tokens // phase.num_steps
+        told(f"{name}, in tokens", at.step * per_step, at.num_steps * per_step)
+
+    return loop.train(
+        model,
+        data,
+        objectives[phase.objective],
+        TrainSettings(
+            num_steps=phase.num_steps,
+            batch_rows=rows * step.accumulation,
+            micro_rows=rows,
+            learning_rate=phase.learning_rate,
+            seed=SEED,
+            evaluate_every=max(1, phase.num_steps // NUM_LOOKS),
+            patience=PATIENCE,
+            replay_share=GENERAL_SHARE if data.replay else 0.0,
+            precision="bf16" if step.number == "bfloat16" else "f32",
+            save_memory=step.recompute,
+            max_seconds=allowed,
+        ),
+        training / phase.objective,
+        follow,
+    )
+
+
+def _data(
+    tokenizer: PreTrainedTokenizerFast, phase: Phase, mixed: Mixture, context: int
+) -> TrainingData:
+    def text(texts: Sequence[str]) -> Rows | None:
+        sequences = tokenise_texts(texts, tokenizer, context)
+        return pack(sequences, context, SEED) if sequences else None
+
+    def said(part: str) -> Rows | None:
+        if phase.objective == "next_token":
+            return text(getattr(mixed.documents, part))
+        if phase.objective == "supervised":
+            of = getattr(mixed.conversations, part)
+            items = tokenise_conversations(of, tokenizer, context).items
+            return pack(items, context, SEED) if items else None
+        pairs = tokenise_pairs(getattr(mixed.pairs, part), tokenizer, context).items
+        return pairs_as_rows(pairs) if pairs else None
+
+    train = said("train")
+    assert train is not None
+    return TrainingData(
+        train=train,
+        validation=said("held_out"),
+        replay=text(mixed.general.train),
+        general=text(mixed.general.held_out),
+    )
+
+
+def _checked(
+    file: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    mixed: Mixture,
+    plan: Plan,
+    settings: BuildSettings,
+) -> Parity:
+    """The served file against the trained model, on texts and on prompts as they will be asked.
+
+    Raises:
+        ModelError: they differ; says on which prompt and token.
+    """
+    texts = [*mixed.documents.held_out, *mixed.documents.train][: NUM_PARITY_PROMPTS // 2]
+    asked = [*mixed.conversations.held_out, *mixed.conversations.train]
+    asked = asked[: NUM_PARITY_PROMPTS - len(texts)]
+    prompts: list[str | Sequence[Message]] = [text[:PARITY_CHARACTERS] for text in texts]
+    prompts += [each.messages[:-1] for each in asked]
+    engine = EmbeddedEngine.open(file, num_slots=1, context_tokens=plan.step.context)
+    try:
+        found = parity.check(engine, model, tokenizer, prompts, precision=settings.precision)
+    finally:
+        engine.close()
+    parity.require(found)
+    return found
+
+
+def _outcome(plan: Plan, reports: Sequence[Report], before: int) -> Outcome:
+    """What was predicted beside what it took, as if every phase had gone to its last step."""
+    by_phase = zip(plan.phases, reports, strict=False)
+    seconds = sum(
+        report.num_tokens / report.tokens_per_second * phase.num_steps / max(1, report.num_steps)
+        for phase, report in by_phase
+        if report.tokens_per_second
+    )
+    measured = max((each.peak_memory_bytes for each in reports), default=before)
+    return outcome(plan, measured - (0 if plan.device == "cuda" else before), seconds)
+
+
+def _bits(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, mixed: Mixture, told: Told
+) -> BitsPerByte | None:
+    if not mixed.documents.held_out:
+        return None
+    told("bits per byte", 0, 1)
+    found = compression.compare(model, tokenizer, mixed.documents.held_out, mixed.documents.train)
+    told("bits per byte", 1, 1)
+    return found
+
+
+def _keys(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, mixed: Mixture, told: Told
+) -> tuple[Keystrokes, ...]:
+    if not mixed.documents.held_out:
+        return ()
+    told("keystrokes", 0, 1)
+    found = keystrokes(model, tokenizer, mixed.documents.held_out)
+    told("keystrokes", 1, 1)
+    return found
