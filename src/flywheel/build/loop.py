@@ -1,0 +1,589 @@
+"""The training loop, one for every objective.
+
+    train(model, data, Supervised(), TrainSettings(num_steps=300), folder) -> Report
+
+Pre-training, supervised learning, distillation and preferences differ by objective, data and the
+weights that are trained, and by nothing else. A run that is killed goes on from its last
+checkpoint to the same loss, bit for bit; a run that is finished gives its report again. What comes
+out is the model as it was where the validation part found it best, in place.
+
+Not here: what is learned from (mixture.py), the shape and the number of steps (plan.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from flywheel.build import peak
+from flywheel.build.adapters import Trainable, unwrapped
+from flywheel.build.batches import Rows, collate, row_numbers
+from flywheel.build.checkpoints import Checkpoints, weights_digest
+from flywheel.build.objectives import NextToken, Objective
+from flywheel.build.outputs import run
+from flywheel.build.schedule import Schedule
+from flywheel.errors import ModelError
+from flywheel.records import from_json, to_json
+
+CODE_VERSION = 1
+"""Of all that a training's numbers depend on; a change of it begins interrupted runs anew."""
+
+_BETAS = (0.9, 0.95)
+"""Of AdamW (Brown et al. 2020, appendix B)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """How one objective is trained for."""
+
+    num_steps: int
+    """Of the optimizer."""
+    batch_rows: int = 8
+    """Rows (of `context` tokens, or preferences) that one step learns from."""
+    micro_rows: int = 8
+    """Rows that are computed at once; memory grows with them, the result stays the same."""
+    learning_rate: float = 3e-4
+    """At its peak."""
+    weight_decay: float = 0.1
+    """Of matrices; norms and biases have none."""
+    clip: float = 1.0
+    """The largest norm of a step's gradient."""
+    seed: int = 1
+    evaluate_every: int = 50
+    """Steps between looks at the validation part, each of which leaves a checkpoint."""
+    patience: int = 0
+    """Looks without a better one, after which it ends; 0: it goes on to the end."""
+    replay_share: float = 0.0
+    """Of general text among the rows, where there is some."""
+    precision: Literal["f32", "bf16"] = "f32"
+    """Of the matrix products; weights and the optimizer's state keep theirs."""
+    save_memory: bool = False
+    """Computes activations twice instead of keeping them: a third slower."""
+    max_seconds: float = math.inf
+    """Where steps take longer than planned, the rate decays early, so as to end within it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainingData:
+    """What is learned from, and what is only looked at."""
+
+    train: Rows
+    validation: Rows | None = None
+    replay: Rows | None = None
+    """General text that is mixed in against forgetting; learned as next tokens, always."""
+    general: Rows | None = None
+    """General text that is held out: the loss on it before and after tells what was forgotten."""
+
+    def parts(self) -> dict[str, Rows]:
+        named = {name: getattr(self, name) for name in ("train", "validation", "replay", "general")}
+        return {name: rows for name, rows in named.items() if rows is not None and len(rows)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forgetting:
+    """The loss on held-out general text, in nats a token."""
+
+    before: float
+    after: float
+
+    @property
+    def score(self) -> float:
+        """How much was forgotten: 0.1 is a tenth of a nat a token."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What the validation part said after a number of steps."""
+
+    step: int
+    loss: float
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What a training did, JSON-ready by records.to_json."""
+
+    objective: str
+    num_steps: int
+    """That were taken."""
+    best_step: int
+    """After which the model was as it is now."""
+    ended: Literal["steps", "patience", "time"]
+    losses: tuple[float, ...]
+    """Of each step."""
+    validation: tuple[Evaluation, ...]
+    """The first before any step."""
+    forgetting: Forgetting | None
+    num_tokens: int
+    """That were computed, replay included."""
+    tokens_per_second: float
+    """While training, looks and checkpoints left out."""
+    seconds: float
+    """Of all of it, over all the runs that it took."""
+    peak_memory_bytes: int
+    """Of the card where there is one, else of the process."""
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Where a training stands after a step."""
+
+    step: int
+    num_steps: int
+    loss: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+def _silent(progress: Progress) -> None:
+    del progress
+
+
+def train(
+    model: Trainable,
+    data: TrainingData,
+    objective: Objective,
+    settings: TrainSettings,
+    folder: Path,
+    progress: Callable[[Progress], None] = _silent,
+) -> Report:
+    """Trains the model in place, and leaves it as it was at its best.
+
+    Args:
+        folder: of checkpoints; this run's only. One that is there already is gone on with if it
+            depends on all the same, else replaced.
+        progress: called after each step.
+
+    Raises:
+        ModelError: the loss is no number; the last good checkpoint is kept.
+        KeyboardInterrupt: on Ctrl-C, after a checkpoint was written.
+    """
+    assert len(data.train)
+    torch.nn.Module.to(model, default_device())
+    checkpoints = Checkpoints(folder, _fingerprint(model, data, objective, settings))
+    finished = checkpoints.report()
+    if finished is not None:
+        report = from_json(Report, finished)
+        _load(model, checkpoints, report.best_step)
+        return report
+    with _memory_saved(model, settings.save_memory):
+        return _Run(model, data, objective, settings, checkpoints, progress).to_the_end()
+
+
+def default_device() -> torch.device:
+    """The card where there is one that PyTorch can use, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def evaluate(
+    model: Trainable,
+    rows: Rows,
+    objective: Objective,
+    *,
+    micro_rows: int = 8,
+    precision: Literal["f32", "bf16"] = "f32",
+) -> Evaluation:
+    """The loss and measures of a model as it is, on rows that have the notes that they need."""
+    device = unwrapped(model).device
+    totals: dict[str, float] = {}
+    weight = 0.0
+    was_training = model.training
+    model.eval()
+    with torch.no_grad(), _precision(device, precision):
+        for first in range(0, len(rows), micro_rows):
+            numbers = range(first, min(first + micro_rows, len(rows)))
+            batch = collate(rows, numbers, device)
+            measured = objective.loss(run(model, batch), batch)
+            weight += objective.weight(batch)
+            for name, value in {"loss": measured.loss, **measured.measures}.items():
+                totals[name] = totals.get(name, 0.0) + float(value)
+    model.train(was_training)
+    means = {name: total / weight for name, total in totals.items()}
+    return Evaluation(step=0, loss=means.pop("loss"), measures=means)
+
+
+@dataclass(kw_only=True, slots=True)
+class _State:
+    """All that a checkpoint holds besides tensors."""
+
+    schedule: Schedule
+    step: int = 0
+    best_step: int = 0
+    losses: list[float] = field(default_factory=list)
+    validation: list[Evaluation] = field(default_factory=list)
+    forgetting_before: float | None = None
+    num_tokens: int = 0
+    training_seconds: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def num_looks_in_vain(self) -> int:
+        return sum(each.step > self.best_step for each in self.validation)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        data: TrainingData,
+        objective: Objective,
+        settings: TrainSettings,
+        checkpoints: Checkpoints,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.model, self.objective, self.settings = model, objective, settings
+        self.checkpoints, self.progress = checkpoints, progress
+        self.device = unwrapped(model).device
+        self.weights = _trainable(model)
+        self.optimizer = _optimizer(self.weights, settings)
+        self.state = _State(schedule=Schedule.of(settings.num_steps))
+        self.parts = data.parts()
+        self.random = _random_state(self.device)
+        self.is_whole = True
+        """False while the optimizer writes into the weights."""
+        self.seconds_before = 0.0
+        self.started = time.perf_counter()
+
+    def to_the_end(self) -> Report:
+        peak.begin(self.device)
+        self.model.train()
+        with _interrupts() as is_asked_to_stop:
+            try:
+                self._begin()
+                while self._ended() is None:
+                    self._step(is_asked_to_stop)
+                    self._mind_the_time()
+                    if self._is_time_to_look():
+                        self._look()
+                    self.progress(self._progress())
+                return self._finish()
+            except KeyboardInterrupt:
+                if self.is_whole:
+                    self._checkpoint()
+                raise
+
+    def _begin(self) -> None:
+        """Goes on from the last checkpoint, or writes the first."""
+        torch.manual_seed(self.settings.seed)
+        self._note()
+        latest = self.checkpoints.latest()
+        if latest is not None:
+            self._restore(latest)
+            return
+        self.random = _random_state(self.device)
+        if "general" in self.parts:
+            self.state.forgetting_before = self._evaluate("general", NextToken()).loss
+        self._look()
+
+    def _note(self) -> None:
+        """Reads or computes what the objective has to know of the data."""
+        for name in self.parts.keys() & {"train", "validation"}:
+            notes = self.checkpoints.notes(name)
+            if notes is None:
+                self.model.eval()
+                with _precision(self.device, self.settings.precision):
+                    notes = dict(self.objective.note(self.model, self.parts[name]))
+                self.model.train()
+                if notes:
+                    self.checkpoints.write_notes(name, notes)
+            self.parts[name] = self.parts[name].with_notes(notes)
+
+    def _step(self, is_asked_to_stop: Callable[[], bool]) -> None:
+        """One step of the optimizer, from as many rows as it learns from."""
+        started = time.perf_counter()
+        loss = torch.zeros((), device=self.device)
+        num_tokens = 0
+        for name, numbers, share in self._rows():
+            objective = self.objective if name == "train" else NextToken()
+            batches = [
+                collate(
+                    self.parts[name], numbers[first : first + self.settings.micro_rows], self.device
+                )
+                for first in range(0, len(numbers), self.settings.micro_rows)
+            ]
+            scale = share / sum(objective.weight(batch) for batch in batches)
+            for batch in batches:
+                if is_asked_to_stop():
+                    self.optimizer.zero_grad()
+                    raise KeyboardInterrupt
+                with _precision(self.device, self.settings.precision):
+                    part = objective.loss(run(self.model, batch), batch).loss * scale
+                part.backward()  # type: ignore[no-untyped-call]
+                loss += part.detach()
+                num_tokens += batch.num_tokens
+        self._update(float(loss))
+        self.state.num_tokens += num_tokens
+        self.state.training_seconds += time.perf_counter() - started
+
+    def _rows(self) -> Iterator[tuple[str, list[int], float]]:
+        """The parts that a step learns from: name, rows, and their share of the loss."""
+        size, share = self.settings.batch_rows, self.settings.replay_share
+        first = self.state.step * size
+        replayed = [math.floor(place * share / (1 - share)) for place in (first, first + size)]
+        num_replayed = replayed[1] - replayed[0] if "replay" in self.parts else 0
+        whole = size + num_replayed
+        seed = self.settings.seed
+        yield "train", row_numbers(self.parts["train"], first, size, seed), size / whole
+        if num_replayed:
+            rows = row_numbers(self.parts["replay"], replayed[0], num_replayed, seed)
+            yield "replay", rows, num_replayed / whole
+
+    def _update(self, loss: float) -> None:
+        """Lets the optimizer take its step, once it is sure that the gradient is a number."""
+        weights = list(self.weights.values())
+        norm = torch.nn.utils.clip_grad_norm_(weights, self.settings.clip)
+        if not (math.isfinite(loss) and math.isfinite(float(norm))):
+            raise ModelError(
+                f"The loss of step {self.state.step + 1} is no number. The checkpoint of step "
+                f"{self.checkpoints.latest()} is kept in {self.checkpoints.folder}; train again "
+                f"with a learning rate below {self.settings.learning_rate:g}."
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * self.state.schedule.factor(self.state.step)
+        self.is_whole = False
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state.step += 1
+        self.state.losses.append(loss)
+        self.random = _random_state(self.device)
+        self.is_whole = True
+
+    def _look(self) -> None:
+        """Evaluates, and leaves a checkpoint."""
+        state = self.state
+        if "validation" in self.parts:
+            best = min((each.loss for each in state.validation), default=math.inf)
+            seen = self._evaluate("validation", self.objective)
+            state.validation.append(seen)
+            if seen.loss < best:
+                state.best_step = state.step
+        else:
+            state.best_step = state.step
+        self._checkpoint()
+
+    def _evaluate(self, part: str, objective: Objective) -> Evaluation:
+        seen = evaluate(
+            self.model,
+            self.parts[part],
+            objective,
+            micro_rows=self.settings.micro_rows,
+            precision=self.settings.precision,
+        )
+        return replace(seen, step=self.state.step)
+
+    def _checkpoint(self) -> None:
+        step = self.state.step
+        self.state.seconds = self._seconds()
+        if self.checkpoints.latest() != step:
+            groups = {
+                "weights": self.weights,
+                "optimizer": _optimizer_tensors(self.optimizer, self.weights),
+                "random": self.random,
+            }
+            self.checkpoints.write(step, groups, to_json(self.state))
+        self.checkpoints.keep({step, self.state.best_step})
+
+    def _restore(self, step: int) -> None:
+        self.state = from_json(_State, self.checkpoints.state(step))
+        self.seconds_before = self.state.seconds
+        _load(self.model, self.checkpoints, step)
+        _restore_optimizer(
+            self.optimizer, self.weights, self.checkpoints.tensors(step, "optimizer")
+        )
+        self.random = self.checkpoints.tensors(step, "random")
+        _set_random_state(self.random, self.device)
+
+    def _ended(self) -> Literal["steps", "patience", "time"] | None:
+        state, patience = self.state, self.settings.patience
+        if state.step >= state.schedule.num_steps:
+            return "steps" if state.step >= self.settings.num_steps else "time"
+        if patience and state.num_looks_in_vain >= patience:
+            return "patience"
+        return None
+
+    def _is_time_to_look(self) -> bool:
+        return self.state.step % self.settings.evaluate_every == 0 or self._ended() is not None
+
+    def _mind_the_time(self) -> None:
+        """Begins to decay, or ends, where the time that is left asks for it."""
+        step, schedule, seconds = self.state.step, self.state.schedule, self._seconds()
+        if seconds >= self.settings.max_seconds:
+            self.state.schedule = replace(schedule, num_steps=step)
+            return
+        if math.isinf(self.settings.max_seconds):
+            return
+        num_left = int((self.settings.max_seconds - seconds) / (seconds / step))
+        if num_left <= schedule.num_decay and step < schedule.decays_from:
+            self.state.schedule = schedule.decaying_from(step, num_left)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def _progress(self) -> Progress:
+        state = self.state
+        num_left = state.schedule.num_steps - state.step
+        return Progress(
+            step=state.step,
+            num_steps=state.schedule.num_steps,
+            loss=state.losses[-1],
+            tokens_per_second=state.num_tokens / state.training_seconds,
+            seconds_left=num_left * self._seconds() / state.step,
+        )
+
+    def _finish(self) -> Report:
+        state, ended = self.state, self._ended()
+        assert ended is not None
+        if state.best_step != state.step:
+            _load(self.model, self.checkpoints, state.best_step)
+        forgetting = None
+        if state.forgetting_before is not None:
+            after = self._evaluate("general", NextToken()).loss
+            forgetting = Forgetting(before=state.forgetting_before, after=after)
+        report = Report(
+            objective=self.objective.name,
+            num_steps=state.step,
+            best_step=state.best_step,
+            ended=ended,
+            losses=tuple(state.losses),
+            validation=tuple(state.validation),
+            forgetting=forgetting,
+            num_tokens=state.num_tokens,
+            tokens_per_second=state.num_tokens / max(state.training_seconds, 1e-9),
+            seconds=self._seconds(),
+            peak_memory_bytes=peak.peak_bytes(self.device),
+            device=str(self.device),
+        )
+        self.checkpoints.write_report(to_json(report))
+        self.checkpoints.keep({state.best_step})
+        return report
+
+
+def _trainable(model: Trainable) -> dict[str, Tensor]:
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def _optimizer(weights: Mapping[str, Tensor], settings: TrainSettings) -> torch.optim.AdamW:
+    matrices = [weight for weight in weights.values() if weight.ndim >= 2]
+    others = [weight for weight in weights.values() if weight.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS, fused=True)
+
+
+def _optimizer_tensors(
+    optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The state of each weight, `NAME/KEY`; none before the first step."""
+    return {
+        f"{name}/{key}": value
+        for name, weight in weights.items()
+        for key, value in optimizer.state[weight].items()
+    }
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
+    for path, value in tensors.items():
+        name, _, key = path.rpartition("/")
+        optimizer.state[weights[name]][key] = value.to(weights[name].device)
+
+
+def _load(model: Trainable, checkpoints: Checkpoints, step: int) -> None:
+    """Puts a checkpoint's weights into the model."""
+    tensors = checkpoints.tensors(step, "weights")
+    with torch.no_grad():
+        for name, weight in _trainable(model).items():
+            weight.copy_(tensors[name])
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def _fingerprint(
+    model: Trainable, data: TrainingData, objective: Objective, settings: TrainSettings
+) -> str:
+    """A hash of all that a run's numbers depend on."""
+    depends_on = {
+        "code": CODE_VERSION,
+        "weights": weights_digest(model),
+        "trained": sorted(_trainable(model)),
+        "data": {name: rows.digest() for name, rows in data.parts().items()},
+        "objective": objective.identity(),
+        "settings": asdict(settings),
+    }
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+
+def _precision(device: torch.device, precision: Literal["f32", "bf16"]) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def _memory_saved(model: Trainable, is_wanted: bool) -> Iterator[None]:
+    plain = unwrapped(model)
+    if not is_wanted:
+        yield
+        return
+    enable: Callable[[], None] = plain.activation_checkpointing_enable
+    disable: Callable[[], None] = plain.activation_checkpointing_disable
+    enable()
+    try:
+        yield
+    finally:
+        disable()
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C is asked for instead of raised, so that no step is left half done; a second one is.
+
+    Only the main thread is ever interrupted.
+    """
+    is_asked = False
+
+    def ask(*_: Any) -> None:
+        nonlocal is_asked
+        if is_asked:
+            raise KeyboardInterrupt
+        is_asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: is_asked
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+    if is_asked:
+        raise KeyboardInterrupt
