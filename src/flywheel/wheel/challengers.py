@@ -5,7 +5,7 @@ Reads what versions there are, and writes nothing. What is decided on it is said
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -51,6 +51,8 @@ class Revolution(NamedTuple):
     reasons: tuple[str, ...]
     sitting: Sitting | None
     """None where nothing was new."""
+    model: Mapping[str, Any] | None = None
+    """How the model was built, where one was: `modelling.report`."""
 
 
 def one_by_one(workspace: Workspace, index: str, learnable: Learnable) -> list[Learnable]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +54,8 @@ class Turned:
     sitting: Sitting | None
     """None where nothing was new, so that nothing was examined."""
     seconds: float
+    model: Mapping[str, Any] | None = None
+    """How the model was built and what it is worth, where one was (`specialist.Made` in JSON)."""
 
 
 def turn(
@@ -102,6 +104,7 @@ def turn(
         metrics=last.version.metrics,
         sitting=last.sitting,
         seconds=time.perf_counter() - started,
+        model=revolutions[-1].model,
     )
 
 
@@ -143,16 +146,17 @@ def revolve_model(
     """The champion with a model that words its answers, language by language."""
     champion = workspace.champion()
     writer = modelling.writer(workspace, index, learnable, exam, progress)
+    made = modelling.report(workspace, writer["model"]) if writer["model"] else None
     trial = writing.trial(workspace, champion, writer, exam, progress)
     if trial is None:
-        return _nothing_new(champion)
+        return _nothing_new(champion)._replace(model=made)
     decision = writing.decide(workspace, trial)
     challenger = writing.challenger(workspace, champion, trial, decision)
     sitting = writing.sitting(trial, decision)
     version = keep(
         workspace, champion, challenger, exam, sitting, decision.of_all, decision.remember
     )
-    return Revolution(version, version.reasons, sitting)
+    return Revolution(version, version.reasons, sitting, made)
 
 
 def build(
