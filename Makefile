@@ -53,7 +53,7 @@ constraints:
 	@PYTHON="$(PYTHON)" TEST_MODEL="$(TEST_MODEL)" bash .ci/constraints
 
 clean:
-	rm -rf .demo .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .demo .demo-model .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf src/*.egg-info
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
 

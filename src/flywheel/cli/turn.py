@@ -74,8 +74,8 @@ def _model_rows(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     method = {"new": "new, from scratch", "full": "trained in full", "lora": "trained with LoRA"}
     yield (
         "what it is",
-        f"{exported['num_parameters']:,} parameters, {shape['depth']} layers of "
-        f"{shape['width']}, {made['num_tokens']:,} tokens; {method[made['plan']['step']['method']]}",
+        f"{exported['num_parameters']:,} parameters, {shape['depth']} layers of {shape['width']}, "
+        f"{made['num_tokens']:,} tokens; {method[made['plan']['step']['method']]}",
     )
     for phase in made["phases"]:
         yield (
