@@ -15,33 +15,30 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from flywheel.build import peak
+from flywheel.build import adamw, peak
 from flywheel.build.adapters import Trainable, unwrapped
 from flywheel.build.batches import Rows, collate, row_numbers
 from flywheel.build.checkpoints import Checkpoints, weights_digest
+from flywheel.build.interrupts import interrupts
 from flywheel.build.objectives import NextToken, Objective
 from flywheel.build.outputs import run
+from flywheel.build.random_state import random_state, set_random_state
 from flywheel.build.schedule import Schedule
 from flywheel.errors import ModelError
 from flywheel.records import from_json, to_json
 
 CODE_VERSION = 1
 """Of all that a training's numbers depend on; a change of it begins interrupted runs anew."""
-
-_BETAS = (0.9, 0.95)
-"""Of AdamW (Brown et al. 2020, appendix B)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,10 +249,10 @@ class _Run:
         self.checkpoints, self.progress = checkpoints, progress
         self.device = unwrapped(model).device
         self.weights = _trainable(model)
-        self.optimizer = _optimizer(self.weights, settings)
+        self.optimizer = adamw.make(self.weights, settings.learning_rate, settings.weight_decay)
         self.state = _State(schedule=Schedule.of(settings.num_steps))
         self.parts = data.parts()
-        self.random = _random_state(self.device)
+        self.random = random_state(self.device)
         self.is_whole = True
         """False while the optimizer writes into the weights."""
         self.seconds_before = 0.0
@@ -264,7 +261,7 @@ class _Run:
     def to_the_end(self) -> Report:
         peak.begin(self.device)
         self.model.train()
-        with _interrupts() as is_asked_to_stop:
+        with interrupts() as is_asked_to_stop:
             try:
                 self._begin()
                 while self._ended() is None:
@@ -287,7 +284,7 @@ class _Run:
         if latest is not None:
             self._restore(latest)
             return
-        self.random = _random_state(self.device)
+        self.random = random_state(self.device)
         if "general" in self.parts:
             self.state.forgetting_before = self._evaluate("general", NextToken()).loss
         self._look()
@@ -362,7 +359,7 @@ class _Run:
         self.optimizer.zero_grad()
         self.state.step += 1
         self.state.losses.append(loss)
-        self.random = _random_state(self.device)
+        self.random = random_state(self.device)
         self.is_whole = True
 
     def _look(self) -> None:
@@ -394,7 +391,7 @@ class _Run:
         if self.checkpoints.latest() != step:
             groups = {
                 "weights": self.weights,
-                "optimizer": _optimizer_tensors(self.optimizer, self.weights),
+                "optimizer": adamw.tensors(self.optimizer, self.weights),
                 "random": self.random,
             }
             self.checkpoints.write(step, groups, to_json(self.state))
@@ -404,11 +401,9 @@ class _Run:
         self.state = from_json(_State, self.checkpoints.state(step))
         self.seconds_before = self.state.seconds
         _load(self.model, self.checkpoints, step)
-        _restore_optimizer(
-            self.optimizer, self.weights, self.checkpoints.tensors(step, "optimizer")
-        )
+        adamw.restore(self.optimizer, self.weights, self.checkpoints.tensors(step, "optimizer"))
         self.random = self.checkpoints.tensors(step, "random")
-        _set_random_state(self.random, self.device)
+        set_random_state(self.random, self.device)
 
     def _ended(self) -> Literal["steps", "patience", "time"] | None:
         state, patience = self.state, self.settings.patience
@@ -479,54 +474,12 @@ def _trainable(model: Trainable) -> dict[str, Tensor]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def _optimizer(weights: Mapping[str, Tensor], settings: TrainSettings) -> torch.optim.AdamW:
-    matrices = [weight for weight in weights.values() if weight.ndim >= 2]
-    others = [weight for weight in weights.values() if weight.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS, fused=True)
-
-
-def _optimizer_tensors(
-    optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The state of each weight, `NAME/KEY`; none before the first step."""
-    return {
-        f"{name}/{key}": value
-        for name, weight in weights.items()
-        for key, value in optimizer.state[weight].items()
-    }
-
-
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
-) -> None:
-    for path, value in tensors.items():
-        name, _, key = path.rpartition("/")
-        optimizer.state[weights[name]][key] = value.to(weights[name].device)
-
-
 def _load(model: Trainable, checkpoints: Checkpoints, step: int) -> None:
     """Puts a checkpoint's weights into the model."""
     tensors = checkpoints.tensors(step, "weights")
     with torch.no_grad():
         for name, weight in _trainable(model).items():
             weight.copy_(tensors[name])
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def _fingerprint(
@@ -561,29 +514,3 @@ def _memory_saved(model: Trainable, is_wanted: bool) -> Iterator[None]:
         yield
     finally:
         disable()
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is asked for instead of raised, so that no step is left half done; a second one is.
-
-    Only the main thread is ever interrupted.
-    """
-    is_asked = False
-
-    def ask(*_: Any) -> None:
-        nonlocal is_asked
-        if is_asked:
-            raise KeyboardInterrupt
-        is_asked = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: is_asked
-    finally:
-        signal.signal(signal.SIGINT, before or signal.default_int_handler)
-    if is_asked:
-        raise KeyboardInterrupt
