@@ -269,13 +269,14 @@ def _read_family(folder: Path) -> str:
         raise ModelError(f"{folder} holds no model: config.json is not there.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        known = config["model_type"] in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        known = _is_language_model(config)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file} is broken, or no model's. Copy the model again.") from error
     if not known:
         raise ModelError(
-            f'{folder} is of the architecture "{config["model_type"]}", which is no language model '
-            f"that is known here. {', '.join(FAMILIES)} are tested."
+            f"{folder} is no language model that is known here, but of the architecture "
+            f"{config.get('architectures', [config['model_type']])[0]}. {', '.join(FAMILIES)} "
+            "are tested."
         )
     if config.get("quantization_config"):
         raise ModelError(f"{folder} is quantised, and cannot be trained. Name the unquantised one.")
@@ -288,6 +289,12 @@ def _read_family(folder: Path) -> str:
         raise ModelError(f"{file} is broken: {_first_line(error)}") from error
     family: str = config["model_type"]
     return family
+
+
+def _is_language_model(config: Mapping[str, Any]) -> bool:
+    """Whether it predicts the next token; an encoder, or a classifier on a model, does not."""
+    architecture = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config["model_type"])
+    return architecture is not None and architecture in config.get("architectures", [architecture])
 
 
 def _weights_problem(folder: Path) -> str | None:
