@@ -82,6 +82,16 @@ def test_chinese_numerals_and_digits_are_the_same_numbers() -> None:
     assert supported("逾期三十日未缴纳的，予以受理。", FEES) is None
 
 
+def test_a_sentence_about_the_lamp_is_not_supported_by_the_same_words_about_the_horn() -> None:
+    horn = passage("Turn the horn to the left by a quarter and pull it out.", "horn")
+    lamp = passage("Turn the lamp to the left by a quarter and pull it out.", "lamp")
+    sentence = "Turn the lamp to the left by a quarter and pull it out."
+    counted = frequencies(horn, lamp)
+    assert support(sentence, [horn], counted) is None
+    found = support(sentence, [horn, lamp], counted)
+    assert found is not None and found.citation.passage == "lamp"
+
+
 def test_two_sentences_may_support_one_together() -> None:
     text = "Fold the seat. Then lift the red handle. Pull the mat out. The boot is lit."
     quote = supported("Lift the red handle and pull the mat out.", text)

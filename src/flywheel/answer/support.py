@@ -47,6 +47,7 @@ _WORD = re.compile(
     r"|[不没無无未勿禁非](?!同|仅|但|只|论|管|过|断))"
     rf"|[{HAN}]|[a-z0-9]+(?!['’]t\b)"
 )
+_UNIT = re.compile(rf"[{HAN}]|[a-z]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +86,19 @@ def _in_passage(sentence: str, passage: Passage, frequencies: Frequencies) -> Su
     said = " ".join((passage.title, *passage.headings, passage.text[span.start : span.end]))
     if not numbers(sentence) <= numbers(said):
         return None
+    subject = _heaviest(sentence, frequencies)
+    if subject and not np.isin(term_ids(subject), term_ids(said)).all():
+        return None
     return Support(citation=cite(passage, span), share=share)
+
+
+def _heaviest(sentence: str, frequencies: Frequencies) -> str:
+    """The rarest word, or Chinese character, that the documents use: mostly what a sentence is
+    about. Two passages about the lamp and the horn may share all others."""
+    units = {match[0] for match in _UNIT.finditer(fold(sentence))} - _BETWEEN
+    known = [each for each in units if frequencies.known(term_ids(each)).all()]
+    weights = {each: float(frequencies.idf(term_ids(each)).max()) for each in known}
+    return max(sorted(weights), key=lambda each: weights[each], default="")
 
 
 def _run(
