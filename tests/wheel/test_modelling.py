@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from flywheel.build import specialist
+from flywheel.build import export, specialist
 from flywheel.build.footprint import Step, footprint
 from flywheel.build.plan import new_shape
 from flywheel.build.planned import Phase, Plan
@@ -129,7 +129,7 @@ def test_stopped_while_it_learns_the_same_command_goes_on(
 def test_a_file_that_is_not_what_was_trained_makes_no_version(
     modelled: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = specialist.write_gguf
+    write = export.write_gguf
 
     def spoilt(model: Any, *arguments: Any) -> Any:
         weight = model.model.layers[1].mlp.down_proj.weight
