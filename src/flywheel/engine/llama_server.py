@@ -27,6 +27,8 @@ from flywheel.errors import EngineError
 _MAX_SOCKET_PATH = 100
 """Bytes; Linux allows 107, macOS 103."""
 _NUM_HTTP_THREADS = 4
+_SPIN_SETTINGS = frozenset({"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"})
+"""An owner who sets one of them knows better."""
 _QUIET = -1
 """Below llama.cpp's errors: what goes wrong is told by an EngineError alone."""
 
@@ -117,13 +119,7 @@ class LlamaServer:
         return native
 
     def _load(self, path: Path, options: ServerOptions) -> Any:
-        try:
-            import xllamacpp
-        except ImportError as error:
-            raise EngineError(
-                "Serving a model in process needs xllamacpp: "
-                "pip install 'flywheel-assistant[model]'."
-            ) from error
+        xllamacpp = _library()
         parameters = xllamacpp.CommonParams()
         _set_model(xllamacpp, parameters, path, options)
         _set_server(parameters)
@@ -155,6 +151,27 @@ class _SocketConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.connect(str(self._path))
+
+
+def _library() -> Any:
+    """xllamacpp, imported so that its threads do not wait for each other by spinning for long.
+
+    They meet hundreds of times for each token. Left alone, libgomp spins for milliseconds, and on 2
+    cores that others use as well 16M parameters gave 66 tokens/s for 8 streams instead of 344.
+    """
+    settings = {} if _SPIN_SETTINGS & os.environ.keys() else {"GOMP_SPINCOUNT": "1000"}
+    os.environ.update(settings)  # read once, when libgomp is loaded
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise EngineError(
+            f"Serving a model in process needs xllamacpp ({error}): pip install "
+            "'flywheel-assistant[model]', and the system's package libgomp1."
+        ) from error
+    finally:
+        for name in settings:
+            os.environ.pop(name, None)
+    return xllamacpp
 
 
 def _set_model(xllamacpp: Any, parameters: Any, path: Path, options: ServerOptions) -> None:
