@@ -41,6 +41,9 @@ COMMANDS = {
     "versions compare": {"--json"},
     "versions promote": {"--json", "--reason"},
     "versions rollback": {"--json", "--reason"},
+    "vocabulary": set(),
+    "vocabulary show": {"--json"},
+    "vocabulary trim": {"--json", "--size"},
 }
 """Every command with its flags: few dials, so a new one is a decision and not an accident."""
 

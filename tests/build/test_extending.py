@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from flywheel.build.encoding import encode
 from flywheel.build.extending import Terms, extend_model, extend_tokenizer, find_terms
 from flywheel.build.merges import read_json, read_merges
-from flywheel.build.vocabulary import SPECIAL_TOKENS, encode, train_tokenizer
+from flywheel.build.vocabulary import SPECIAL_TOKENS, train_tokenizer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "owners-manual" / "documents"
 SIZE = 500

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from flywheel.build.encoding import encode
 from flywheel.build.vocabulary import (
     END_OF_TEXT,
     END_OF_TURN,
@@ -20,7 +21,6 @@ from flywheel.build.vocabulary import (
     Kept,
     Needs,
     choose,
-    encode,
     needs,
     train_tokenizer,
 )
@@ -127,7 +127,8 @@ def test_choice_has_its_size_is_closed_and_holds_what_must_be(
     assert len(set(kept.ids)) == len(kept.ids) == min(size, SIZE)
     assert needed.required <= set(kept.ids) <= needed.vocabulary
     assert also & needed.vocabulary <= set(kept.ids)
-    assert all(closure(needed, id) <= set(kept.ids) for id in kept.ids)
+    tokens = {token for token, id in needed.merges.ids.items() if id in set(kept.ids)}
+    assert all(tokens.issuperset(needed.merges.closure(token) or ()) for token in tokens)
 
 
 def test_more_used_tokens_are_kept_first_and_the_reserve_is_the_lowest_ids(needed: Needs) -> None:
@@ -140,6 +141,13 @@ def test_more_used_tokens_are_kept_first_and_the_reserve_is_the_lowest_ids(neede
     reserve = choose(replace(needed, counts={}), 600, general=1)
     closed = {id for id in reserve.ids if id not in needed.required}
     assert max(closed) <= 620
+
+
+def test_reserve_is_what_general_text_needs_where_there_is_any(needed: Needs) -> None:
+    last = SIZE - 1
+    told = choose(replace(needed, counts={}), 400, reserve=replace(needed, counts={last: 1}))
+    assert last in told.ids
+    assert last not in choose(replace(needed, counts={}), 400).ids
 
 
 def test_whole_vocabulary_is_kept_where_the_size_allows_it(needed: Needs) -> None:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from flywheel.build.encoding import batched
 from flywheel.build.merges import read_json, read_merges
 from flywheel.build.trimming import rebuild, set_rows
-from flywheel.build.vocabulary import batched
 
 FEWEST_TIMES = 20
 """A rarer term is not worth a row: it would hardly be trained."""

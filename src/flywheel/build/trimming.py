@@ -19,8 +19,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from flywheel.build.encoding import batched, encode
 from flywheel.build.merges import read_json
-from flywheel.build.vocabulary import Kept, batched, encode
+from flywheel.build.vocabulary import Kept
 from flywheel.errors import ModelError
 
 _SETTINGS = (

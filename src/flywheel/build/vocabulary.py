@@ -7,17 +7,15 @@ Not here: how a base's tokenizer and its model are cut to the tokens that were c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
-from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from flywheel.build.encoding import batched, encode
 from flywheel.build.merges import Merges, read_merges
+from flywheel.build.required import required
 from flywheel.errors import ModelError
 
 END_OF_TEXT = "<|endoftext|>"
@@ -44,22 +42,8 @@ LONGEST_TOKEN_BYTES = 36
 """12 Han characters: a small corpus repeats whole clauses, and such a token helps nowhere else."""
 
 GENERAL_SHARE = 0.125
-"""Of a trimmed vocabulary: the base's own most general tokens, whatever the domain uses."""
-BATCH_TEXTS = 1000
-
-_TURNS = (
-    [{"role": "user", "content": "a"}],
-    [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}],
-    [
-        {"role": "user", "content": "a"},
-        {"role": "assistant", "content": "a"},
-        {"role": "user", "content": "a"},
-    ],
-)
-_TOOLS: tuple[list[Any] | None, ...] = (
-    None,
-    [{"type": "function", "function": {"name": "a", "description": "a", "parameters": {}}}],
-)
+"""Of a trimmed vocabulary: tokens of general language, whatever the domain uses. An eighth costs
+Chinese statutes 0.2 % of their tokens at 8,192, and English medical answers 0.06 % at 16,384."""
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
@@ -127,6 +111,10 @@ class Needs:
         """Of the corpus."""
         return sum(self.counts.values())
 
+    def by_use(self) -> list[int]:
+        """The ids that the corpus uses, the most frequent first."""
+        return sorted(self.counts, key=lambda id: (-self.counts[id], id))
+
     def covered(self, kept: Kept) -> float:
         """The share of the corpus' tokens that are kept."""
         held = set(kept.ids)
@@ -163,7 +151,7 @@ def needs(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Needs:
     return Needs(
         merges=merges,
         counts=counts,
-        required=_required(tokenizer, merges),
+        required=required(tokenizer, merges),
         vocabulary=frozenset(tokenizer.get_vocab().values()),
         num_texts=num_texts,
         num_bytes=num_bytes,
@@ -171,7 +159,12 @@ def needs(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Needs:
 
 
 def choose(
-    needs: Needs, size: int, *, general: float = GENERAL_SHARE, also: Collection[int] = ()
+    needs: Needs,
+    size: int,
+    *,
+    general: float = GENERAL_SHARE,
+    reserve: Needs | None = None,
+    also: Collection[int] = (),
 ) -> Kept:
     """The tokens to keep: what must be, a general reserve, then the corpus' own by their use.
 
@@ -187,7 +180,9 @@ def choose(
 
     Args:
         size: how many tokens; all are kept where the base has no more.
-        general: the share of the size for the base's lowest ids, its most general tokens.
+        general: the share of the size for a reserve of general tokens.
+        reserve: what general text needs, for that reserve; without it, and where it needs less,
+            the base's lowest ids, which it learned first.
         also: ids that must stay, such as those that a model's config names; others than the
             tokenizer's are passed over.
 
@@ -200,8 +195,9 @@ def choose(
         return choice.kept()
     choice.require(needs.required | (needs.vocabulary & set(also)))
     by_rank = sorted(needs.merges.ids.values())
-    choice.fill(by_rank, len(choice.ids) + int(size * general))
-    choice.fill(sorted(needs.counts, key=lambda id: (-needs.counts[id], id)), size)
+    most_general = len(choice.ids) + int(size * general)
+    choice.fill([*(reserve.by_use() if reserve else ()), *by_rank], most_general)
+    choice.fill(needs.by_use(), size)
     choice.fill(by_rank, size)
     return choice.kept()
 
@@ -248,47 +244,3 @@ class _Choice:
         """In the order of the base; added tokens that are not in the model stand behind it, since
         the `tokenizers` library counts them on from there."""
         return Kept(ids=tuple(sorted(self.ids, key=lambda id: (id not in self._token_of, id))))
-
-
-def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The token ids of each text, without the special tokens that a model would see around it."""
-    if not texts:
-        return []
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
-
-
-def batched(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts in lists that are quick to encode and small to hold."""
-    stream = iter(texts)
-    while batch := list(islice(stream, BATCH_TEXTS)):
-        yield batch
-
-
-def _required(tokenizer: PreTrainedTokenizerBase, merges: Merges) -> frozenset[int]:
-    vocabulary = tokenizer.get_vocab()
-    tokens = (
-        merges.alphabet() | set(tokenizer.get_added_vocab()) | set(tokenizer.all_special_tokens)
-    )
-    written = encode(tokenizer, list(_renderings(tokenizer)))
-    return frozenset(vocabulary[token] for token in tokens).union(*written)
-
-
-def _renderings(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
-    """What the chat template writes around short turns, with all that it can be asked for."""
-    if not tokenizer.chat_template:
-        return
-    for turns, tools, prompt in product(_TURNS, _TOOLS, (False, True)):
-        # A template may refuse a role, or tools: then it writes nothing that had to be kept.
-        with suppress(TemplateError, TypeError, ValueError):
-            written = tokenizer.apply_chat_template(
-                turns, tools=tools, tokenize=False, add_generation_prompt=prompt
-            )
-            yield str(written)

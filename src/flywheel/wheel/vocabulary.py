@@ -95,7 +95,7 @@ def show(workspace: Workspace, progress: Progress) -> Vocabulary:
     shape = read_shape(folder)
     needed = _needs(tokenizer, texts, progress)
     worth = []
-    for kept in _choices(needed):
+    for kept in _choices(needed, _reserve(workspace, tokenizer)):
         trimmed = trim_tokenizer(tokenizer, kept)
         compared = _compared(tokenizer, trimmed, kept, texts, progress)
         num_rows = len(kept.ids)
@@ -132,8 +132,9 @@ def trim(workspace: Workspace, folder: Path, size: int, progress: Progress) -> T
 
     base = load_base(str(source), workspace.root)
     needed = _needs(base.tokenizer, texts, progress)
-    size = size or workspace.settings.build.vocabulary or _enough(needed)
-    kept = choose(needed, size, also=named_ids(base.model))
+    reserve = _reserve(workspace, base.tokenizer)
+    size = size or workspace.settings.build.vocabulary or _enough(needed, reserve)
+    kept = choose(needed, size, reserve=reserve, also=named_ids(base.model))
     trimmed = trim_tokenizer(base.tokenizer, kept)
     compared = _compared(base.tokenizer, trimmed, kept, texts, progress)
     shape = Shape.of(base.model.config.to_dict())
@@ -187,24 +188,42 @@ def _needs(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], progress: P
     return needs(tokenizer, _counted(texts, "vocabulary", progress))
 
 
-def _choices(needed: Needs) -> Iterator[Kept]:
+def _reserve(workspace: Workspace, tokenizer: PreTrainedTokenizerBase) -> Needs | None:
+    """What the owner's general text needs; None where there is none.
+
+    Raises:
+        SettingsError: a file of `build.general` is not there, or is no text.
+    """
+    from flywheel.build.vocabulary import needs
+
+    texts = []
+    for name in workspace.settings.build.general:
+        path = workspace.root / Path(name).expanduser()
+        try:
+            texts += path.read_text(encoding="utf-8").splitlines(keepends=True)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"build.general names {path}, which cannot be read.") from error
+    return needs(tokenizer, texts) if texts else None
+
+
+def _choices(needed: Needs, reserve: Needs | None) -> Iterator[Kept]:
     """What is kept at each of SIZES that holds what must be kept, and all of it at last."""
     from flywheel.build.vocabulary import choose
 
     whole = len(needed.vocabulary)
     for size in (size for size in SIZES if size < whole):
         try:
-            kept = choose(needed, size)
+            kept = choose(needed, size, reserve=reserve)
         except ModelError:
             continue
         yield kept
     yield choose(needed, whole)
 
 
-def _enough(needed: Needs) -> int:
+def _enough(needed: Needs, reserve: Needs | None) -> int:
     """The smallest size that covers enough of the documents."""
-    covering = (kept for kept in _choices(needed) if needed.covered(kept) >= COVERED_ENOUGH)
-    return len(next(covering).ids)
+    choices = _choices(needed, reserve)
+    return next(len(kept.ids) for kept in choices if needed.covered(kept) >= COVERED_ENOUGH)
 
 
 def _compared(
