@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flywheel.build.encoding import encode
+from flywheel.build.export import write_gguf
 from flywheel.build.extending import Terms, extend_model, extend_tokenizer, find_terms
 from flywheel.build.merges import read_json, read_merges
 from flywheel.build.vocabulary import SPECIAL_TOKENS, train_tokenizer
+from flywheel.engine.embedded import EmbeddedEngine
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "owners-manual" / "documents"
 SIZE = 500
@@ -39,6 +41,21 @@ def terms(base: PreTrainedTokenizerFast) -> Terms:
 @pytest.fixture(scope="module")
 def extended(base: PreTrainedTokenizerFast, terms: Terms) -> PreTrainedTokenizerFast:
     return extend_tokenizer(base, terms)
+
+
+def tiny() -> Any:
+    """A model with more rows than the base has tokens."""
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=SIZE + 12,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        bos_token_id=None,
+        eos_token_id=2,
+    )
+    return LlamaForCausalLM(config)
 
 
 def num_tokens(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
@@ -90,15 +107,7 @@ def test_what_is_rare_becomes_no_term(base: PreTrainedTokenizerFast) -> None:
 def test_new_rows_are_the_mean_of_their_pieces(
     base: PreTrainedTokenizerFast, extended: PreTrainedTokenizerFast, terms: Terms
 ) -> None:
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=SIZE + 12,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-    )
-    model: Any = LlamaForCausalLM(config)
+    model = tiny()
     old_in, old_out = (
         weight.detach().clone()
         for weight in (model.model.embed_tokens.weight, model.lm_head.weight)
@@ -141,3 +150,17 @@ def test_pieces_of_a_term_are_the_base_s_own(terms: Terms) -> None:
     assert all(0 <= id < SIZE for row in terms.rows for id in row)
     alone = [row[0] for row in terms.rows if len(row) == 1]
     assert all(left < right for left, right in pairwise(alone))
+
+
+def test_engine_splits_with_the_terms_as_the_tokenizer_does(
+    extended: PreTrainedTokenizerFast, terms: Terms, tmp_path: Path
+) -> None:
+    model = tiny()
+    extend_model(model, terms)
+    write_gguf(model, extended, tmp_path / "model.gguf", "f32")
+    texts = [*DOMAIN[:5], "<|im_start|>user\n过敏 shock's 12\n\n  😀<|im_end|>"]
+    engine = EmbeddedEngine.open(tmp_path / "model.gguf", num_slots=1, context_tokens=256)
+    try:
+        assert [engine.tokenize(text, special=True) for text in texts] == encode(extended, texts)
+    finally:
+        engine.close()
