@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flywheel.records import Language
@@ -41,7 +42,7 @@ class Corpus:
     conversation_bytes: int = 0
     """Of all messages of all conversations."""
     pair_bytes: int = 0
-    """Of all prompts, and both replies to them."""
+    """Of all prompts, each once, and both replies to them."""
     languages: tuple[Language, ...] = ()
     """From the one with the most bytes to the one with the fewest."""
 
@@ -57,7 +58,7 @@ class Corpus:
         sizes = sorted(self.bytes_per_token)
         if vocab_size <= sizes[0]:
             return self.bytes_per_token[sizes[0]]
-        for low, high in zip(sizes, sizes[1:], strict=False):
+        for low, high in pairwise(sizes):
             if vocab_size <= high:
                 share = math.log(vocab_size / low) / math.log(high / low)
                 at_low, at_high = self.bytes_per_token[low], self.bytes_per_token[high]
@@ -109,17 +110,9 @@ def per_token(texts: Iterable[str], num_tokens: Callable[[str], int]) -> float:
 
 
 def _train(texts: list[str]) -> Tokenizer:
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from flywheel.build.vocabulary import train_tokenizer
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=SIZES[-1],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
+    return train_tokenizer(texts, SIZES[-1]).backend_tokenizer
 
 
 def _cut(tokenizer: Tokenizer, size: int) -> Tokenizer:

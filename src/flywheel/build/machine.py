@@ -118,7 +118,10 @@ def _cpu_limits(root: Path) -> Iterator[tuple[int, int]]:
         both = _text(group / "cpu.max").split()
         if len(both) == 2:
             yield _number(both[0]), _number(both[1])
-        yield _number(_text(group / "cpu.cfs_quota_us")), _number(_text(group / "cpu.cfs_period_us"))
+        yield (
+            _number(_text(group / "cpu.cfs_quota_us")),
+            _number(_text(group / "cpu.cfs_period_us")),
+        )
 
 
 def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,144 @@
+"""What fits this machine and this workspace: reads both, and hands them to build/plan.py.
+
+Not here: any rule (build/rules.py), and the training (wheel/turn.py).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flywheel.build.corpus import Corpus, Sample, count, per_token
+from flywheel.build.plan import NEW, make_plan
+from flywheel.build.planned import Plan
+from flywheel.build.shape import Shape
+from flywheel.errors import ModelError
+from flywheel.records import Conversation, ConversationPair, Message
+from flywheel.store import documents
+
+if TYPE_CHECKING:
+    from flywheel.build.pace import Pace
+    from flywheel.wheel.workspace import Workspace
+
+_NEEDED = ("torch", "transformers", "tokenizers", "peft")
+
+
+def plan(workspace: Workspace) -> Plan:
+    """The plan for the workspace's own model; takes some seconds, most of them for trying out.
+
+    Raises:
+        ModelError: torch is not installed, the base is not there or of an unknown architecture,
+            there is nothing to learn from, or nothing fits.
+    """
+    require_extra()
+    from flywheel.build.machine import probe
+    from flywheel.build.pace import EVEN, measure_pace
+
+    settings = workspace.settings.build
+    base = None if settings.base in ("", NEW) else base_folder(workspace)
+    shape = read_shape(base) if base else None
+    corpus = read_corpus(workspace, base)
+    machine = probe()
+    pace: Pace = EVEN
+    planned = make_plan(corpus, machine, settings, shape, pace)
+    for _ in range(2):
+        # Tried out on the draft's sizes; a quicker or slower machine may lead to another one.
+        pace = measure_pace(planned.step, machine)
+        again = make_plan(corpus, machine, settings, shape, pace)
+        if again.shape.width == planned.shape.width:
+            return again
+        planned = again
+    return planned
+
+
+def require_extra() -> None:
+    """Says what to install where what trains models is missing.
+
+    Raises:
+        ModelError: it is.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"A model of one's own needs {missing[0]}, which is not installed: "
+            "`pip install torch==2.13.0`, then `pip install 'flywheel-assistant[model]'` "
+            "(docs/models.md)."
+        )
+
+
+def base_folder(workspace: Workspace) -> Path:
+    """The folder of the base that the settings name.
+
+    Raises:
+        ModelError: it is not on this machine.
+    """
+    from flywheel.build.base import find_base
+
+    return find_base(workspace.settings.build.base, workspace.root)
+
+
+def read_shape(folder: Path) -> Shape:
+    """The shape of a base.
+
+    Raises:
+        ModelError: it has no config.json, or is of another architecture.
+    """
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} holds no model: its config.json cannot be read.") from error
+    return Shape.of(config)
+
+
+def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
+    """What the workspace holds to learn from, counted with the base's tokenizer or a new one."""
+    sample, languages = Sample(), Counter[Any]()
+    with workspace.database.read() as conn:
+        for passage in documents.iterate_passages(conn):
+            languages[passage.language] += sample.add(passage.text)
+    conversations, pairs = _items(workspace)
+    return Corpus(
+        num_bytes=sample.num_bytes,
+        bytes_per_token=_per_token(sample.texts, base),
+        num_conversations=len(conversations),
+        num_pairs=len(pairs),
+        conversation_bytes=sum(_size(each.messages) for each in conversations),
+        pair_bytes=sum(
+            _size(pair.prompt) + len(pair.chosen.encode()) + len(pair.rejected.encode())
+            for pair in pairs
+        ),
+        languages=tuple(language for language, _ in languages.most_common()),
+    )
+
+
+def _per_token(texts: list[str], base: Path | None) -> dict[int, float]:
+    if base is None:
+        return count(texts)
+    from flywheel.build.base import load_tokenizer
+
+    tokenizer = load_tokenizer(base)
+
+    def num_tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    return {read_shape(base).vocab_size: per_token(texts, num_tokens)}
+
+
+def _items(workspace: Workspace) -> tuple[list[Conversation], list[ConversationPair]]:
+    """What the owner's files hold; exercises and feedback come to it in a turn."""
+    from flywheel.build.conversations import read_training
+
+    conversations: list[Conversation] = []
+    pairs: list[ConversationPair] = []
+    for name in workspace.settings.build.data:
+        training = read_training(workspace.root / Path(name).expanduser())
+        conversations += training.conversations
+        pairs += training.pairs
+    return conversations, pairs
+
+
+def _size(messages: tuple[Message, ...]) -> int:
+    return sum(len(message.content.encode()) for message in messages)
