@@ -31,7 +31,7 @@ from flywheel.build.batches import Rows, collate, row_numbers
 from flywheel.build.checkpoints import Checkpoints, weights_digest
 from flywheel.build.interrupts import interrupts
 from flywheel.build.objectives import NextToken, Objective
-from flywheel.build.outputs import run
+from flywheel.build.outputs import run, running
 from flywheel.build.random_state import random_state, set_random_state
 from flywheel.build.schedule import Schedule
 from flywheel.errors import ModelError
@@ -320,9 +320,10 @@ class _Run:
                 if is_asked_to_stop():
                     self.optimizer.zero_grad()
                     raise KeyboardInterrupt
-                with _precision(self.device, self.settings.precision):
-                    part = objective.loss(run(self.model, batch), batch).loss * scale
-                part.backward()  # type: ignore[no-untyped-call]
+                with running(self.model):
+                    with _precision(self.device, self.settings.precision):
+                        part = objective.loss(run(self.model, batch), batch).loss * scale
+                    torch.autograd.backward(part)
                 loss += part.detach()
                 num_tokens += batch.num_tokens
         self._update(float(loss))

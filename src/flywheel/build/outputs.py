@@ -10,6 +10,7 @@ Legend: n tokens of a batch, m targets, w width, v vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,19 +69,25 @@ class Outputs:
 def run(model: Trainable, batch: Batch) -> Outputs:
     """The model's outputs at the targets of a batch."""
     plain = unwrapped(model)
-    if is_packable(plain):
+    if not is_packable(plain):
+        return _run_apart(plain, batch)
+    with running(model):
         return _run_packed(plain, batch)
-    return _run_apart(plain, batch)
+
+
+def running(model: Trainable) -> AbstractContextManager[None]:
+    """What has to hold while gradients are computed, too, where activations are computed again."""
+    plain = unwrapped(model)
+    return segmented(plain) if is_packable(plain) else nullcontext()
 
 
 def _run_packed(model: PreTrainedModel, batch: Batch) -> Outputs:
-    with segmented(model):
-        body = model.base_model(
-            input_ids=batch.ids[None],
-            position_ids=batch.positions[None],
-            use_cache=False,
-            segments=batch.segments,
-        )
+    body = model.base_model(
+        input_ids=batch.ids[None],
+        position_ids=batch.positions[None],
+        use_cache=False,
+        segments=batch.segments,
+    )
     get_head: Callable[[], Callable[[Tensor], Tensor]] = model.get_output_embeddings
     return Outputs(
         hidden=body.last_hidden_state[0][batch.sources],
