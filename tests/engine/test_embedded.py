@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flywheel.engine.embedded import EmbeddedEngine
-from flywheel.engine.protocol import Piece, Request, Sampling
+from flywheel.engine.protocol import Engine, Piece, Request, Sampling
 from flywheel.errors import EngineError
 from flywheel.records import Message
 
@@ -46,7 +46,7 @@ def text_of(pieces: Sequence[Piece], choice: int = 0) -> str:
     return "".join(piece.text for piece in pieces if piece.choice == choice)
 
 
-def answer(engine: EmbeddedEngine, request: Request) -> str:
+def answer(engine: Engine, request: Request) -> str:
     with engine.generate(request) as generation:
         return text_of(list(generation))
 

@@ -17,7 +17,7 @@ import xllamacpp
 
 from flywheel.engine import remote
 from flywheel.engine.embedded import EmbeddedEngine
-from flywheel.engine.protocol import Piece, Request, Sampling
+from flywheel.engine.protocol import Engine, Piece, Request, Sampling
 from flywheel.engine.remote import RemoteEngine
 from flywheel.engine.settings import EngineSettings
 from flywheel.errors import EngineError
@@ -166,7 +166,7 @@ def text_of(pieces: Sequence[Piece], choice: int = 0) -> str:
     return "".join(piece.text for piece in pieces if piece.choice == choice)
 
 
-def answer(engine: RemoteEngine, request: Request = QUESTION) -> str:
+def answer(engine: Engine, request: Request = QUESTION) -> str:
     with engine.generate(request) as generation:
         return text_of(list(generation))
 

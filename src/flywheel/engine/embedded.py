@@ -86,7 +86,8 @@ class EmbeddedEngine:
             context_tokens: prompt and answer of each one together.
             adapters: LoRA adapters as GGUF files, by the names that requests call them by.
             num_threads: 0 takes as many as there are cores.
-            exact_cache: keys and values in f32 instead of f16, at twice the memory.
+            exact_cache: keys, values and attention in f32 instead of f16: slower, and the cache
+                takes twice the memory.
 
         Raises:
             EngineError: a file is not there, is no GGUF, or does not load.

@@ -45,7 +45,8 @@ class ServerOptions:
     num_threads: int = 0
     """0: as many as the machine has cores."""
     exact_cache: bool = False
-    """Keys and values in f32 instead of f16."""
+    """Keys, values and attention in f32 instead of f16. Of 16M parameters in f32, the 20 likeliest
+    tokens' log-probabilities are then within 2e-5 of transformers', else within 2e-4."""
     adapters: tuple[Path, ...] = ()
     is_embedding: bool = False
 
@@ -184,6 +185,8 @@ def _set_model(xllamacpp: Any, parameters: Any, path: Path, options: ServerOptio
         parameters.cpuparams_batch.n_threads = options.num_threads
     if options.exact_cache:
         parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        disabled = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.flash_attn_type = disabled
     if options.is_embedding:
         parameters.embedding = True
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
