@@ -6,7 +6,7 @@ Written by hand with `gguf`, so that the engine is tested apart from the export.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Tiny:
     """The files of the tiny model."""
 
     model: Path
+    narrow: Path
+    """The same with a vocabulary that lacks most characters."""
     adapter: Path
     tokenizer: Tokenizer
 
@@ -48,10 +50,18 @@ class Tiny:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = train_tokenizer()
-    write_model(folder / "tiny.gguf", tokenizer, random_tensors(tokenizer.get_vocab_size(), seed=1))
-    write_adapter(folder / "adapter.gguf", seed=2)
-    return Tiny(model=folder / "tiny.gguf", adapter=folder / "adapter.gguf", tokenizer=tokenizer)
+    tokenizer = train_tokenizer(TEXT, pre_tokenizers.ByteLevel.alphabet())
+    narrow = train_tokenizer(["some words"], [])
+    made = Tiny(
+        model=folder / "tiny.gguf",
+        narrow=folder / "narrow.gguf",
+        adapter=folder / "adapter.gguf",
+        tokenizer=tokenizer,
+    )
+    for path, each in ((made.model, tokenizer), (made.narrow, narrow)):
+        write_model(path, each, random_tensors(each.get_vocab_size(), seed=1))
+    write_adapter(made.adapter, seed=2)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -69,18 +79,18 @@ def engine(tiny: Tiny) -> Iterator[EmbeddedEngine]:
     engine.close()
 
 
-def train_tokenizer() -> Tokenizer:
-    """A byte-level BPE tokenizer of 512 tokens."""
+def train_tokenizer(texts: Sequence[str], alphabet: Sequence[str]) -> Tokenizer:
+    """A byte-level BPE tokenizer of at most 512 tokens."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
         vocab_size=512,
         special_tokens=list(SPECIALS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=list(alphabet),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXT * 2, trainer)
+    tokenizer.train_from_iterator([*texts] * 2, trainer)
     return tokenizer
 
 

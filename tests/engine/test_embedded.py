@@ -327,6 +327,15 @@ def test_request_that_cannot_be_served_says_why(
     assert answer(engine, PROMPT)
 
 
+def test_text_that_the_vocabulary_cannot_write_is_refused(tiny: Tiny) -> None:
+    narrow = EmbeddedEngine.open(tiny.narrow, num_slots=1, context_tokens=512, num_threads=1)
+
+    assert len(narrow.next_tokens(narrow.tokenize("words"), 3)) == 3
+    with pytest.raises(EngineError, match="lacks characters"):
+        list(narrow.generate(replace(PROMPT, prompt="当事人")))
+    narrow.close()
+
+
 @pytest.mark.parametrize("size", [0, 3, 200, 100_000])
 def test_damaged_file_is_named(
     tiny: Tiny, tmp_path: Path, size: int, capfd: pytest.CaptureFixture[str]

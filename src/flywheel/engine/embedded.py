@@ -13,6 +13,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,11 @@ _NUM_SEEDS = 2**32 - 1
 """llama.cpp reads the number after the last as no seed."""
 _FORCED = 1e9
 """A bias that no token's own logit comes near."""
-_MARK = "]"
-"""A token that no valid JSON begins with, and that is text of its own in every vocabulary."""
+_MARKS = "]})>;:=abcdeghijklmopqrsuvwxyz"
+"""Characters that no valid JSON begins with. One of them is a token of its own: of a trimmed or
+small vocabulary perhaps not the first."""
+_MISSING = "_Map_base::at"
+"""What llama.cpp says where a text needs a byte that the vocabulary has not."""
 _COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 """No white space between the parts of an answer in JSON: some models would write nothing else."""
 
@@ -63,7 +67,7 @@ class EmbeddedEngine:
         self._workers = Workers()
         self._embedding: LlamaServer | None = None
         self._lock = threading.Lock()
-        self._mark = server.ask("/tokenize", {"content": _MARK})["tokens"][-1]
+        self._mark = self._find_mark()
         self._known_schemas: set[str] = set()
         self._servers = [server]
         self._finish = weakref.finalize(self, _close, self._workers, self._servers)
@@ -103,7 +107,12 @@ class EmbeddedEngine:
             exact_cache=exact_cache,
             adapters=tuple(adapters.values()),
         )
-        engine = cls(path, LlamaServer(path, options), options)
+        server = LlamaServer(path, options)
+        try:
+            engine = cls(path, server, options)
+        except EngineError:
+            server.close()
+            raise
         engine._adapters = {name: place for place, name in enumerate(adapters)}
         return engine
 
@@ -198,7 +207,10 @@ class EmbeddedEngine:
             raise EngineError(f'There is no adapter "{request.adapter}"; there is: {known}.')
 
     def _generate(self, request: Request, stream: Stream) -> None:
-        body = self._body(request, self.prompt_ids(request))
+        prompt = self.prompt_ids(request)
+        if not prompt:
+            raise self._without_tokens()
+        body = self._body(request, prompt)
         with self._slots.taken(request.num_choices, stream.is_cancelled) as taken:
             if taken and request.json_schema is not None:
                 self._require_schema(request.json_schema, stream.is_cancelled)
@@ -313,7 +325,15 @@ class EmbeddedEngine:
 
     def _ids(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
         body = {"content": text, "parse_special": special, "add_special": begin}
-        return [int(id) for id in self._server.ask("/tokenize", body)["tokens"]]
+        try:
+            return [int(id) for id in self._server.ask("/tokenize", body)["tokens"]]
+        except EngineError as error:
+            if _MISSING not in str(error):
+                raise
+            raise self._without_tokens() from error
+
+    def _without_tokens(self) -> EngineError:
+        return EngineError(f"The vocabulary of {self.name} lacks characters of this text.")
 
     def _embedded_ids(self, text: str) -> list[int]:
         ids = self._ids(text, special=False, begin=True)[:_EMBEDDING_TOKENS]
@@ -337,6 +357,12 @@ class EmbeddedEngine:
                 self._embedding = LlamaServer(self._path, options)
                 self._servers.append(self._embedding)
             return self._embedding
+
+    def _find_mark(self) -> int:
+        for character in _MARKS:
+            with suppress(EngineError, IndexError):
+                return self.tokenize(character)[-1]
+        raise EngineError(f"The vocabulary of {self.name} has not even one of {_MARKS}.")
 
     def _is_closed(self) -> bool:
         return self._workers.closed
