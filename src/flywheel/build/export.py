@@ -111,6 +111,9 @@ def require_exportable(model: Any) -> None:
         raise _unsupported("it attends within a sliding window")
     if architecture == "Qwen3ForCausalLM" and config.attention_bias:
         raise _unsupported("its attention has biases, which llama.cpp's qwen3 has not")
+    share = config.hidden_size // config.num_attention_heads
+    if architecture == "Qwen2ForCausalLM" and gguf_file.head_dim(config) != share:
+        raise _unsupported("its heads are not as wide as llama.cpp's qwen2 takes them to be")
 
 
 def _unsupported(problem: str) -> ModelError:
