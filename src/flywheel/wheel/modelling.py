@@ -41,10 +41,6 @@ TRAINING = "training"
 PLAN = "plan.json"
 """Beside the checkpoints: what was measured of the machine differs from time to time."""
 
-MADE_PER_PASSAGE = 2
-MOST_MADE = 1000
-"""Questions made from the passages for a model to learn from; each takes a search, 25 to 60 ms."""
-
 
 def check(workspace: Workspace) -> None:
     """Sees to it that a model can be built, before anything takes its time.
@@ -117,7 +113,7 @@ def model(
         settings=workspace.settings.build,
         write=workspace.settings.write,
         root=workspace.root,
-        num_made=min(MOST_MADE, MADE_PER_PASSAGE * len(passages)),
+        num_made=planning.num_made(len(passages)),
     )
     key = workspace.artifacts.key("model", specialist.CODE_VERSION, _inputs(workspace, material))
     training = workspace.artifacts.root / TRAINING / key
