@@ -34,6 +34,7 @@ COMMANDS = {
     "feedback review": {"--json"},
     "feedback withdraw": {"--json"},
     "init": set(),
+    "plan": {"--json"},
     "trace": {"--json"},
     "turn": {"--json", "--model"},
     "up": set(),

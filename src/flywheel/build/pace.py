@@ -140,7 +140,7 @@ def _stepper(step: Step) -> Callable[[], None]:
     from flywheel.build.base import new_model
     from flywheel.build.batches import collate, pack
     from flywheel.build.objectives import NextToken
-    from flywheel.build.outputs import run
+    from flywheel.build.outputs import run, running
     from flywheel.build.vocabulary import FEWEST_TOKENS, train_tokenizer
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -153,9 +153,8 @@ def _stepper(step: Step) -> Callable[[], None]:
     outer: torch.nn.Module = model
     outer.to(device).train()
     if step.recompute:
-        unwrapped(model).gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
-            {"use_reentrant": False}
-        )
+        enable: Callable[[], None] = unwrapped(model).activation_checkpointing_enable
+        enable()
     weights = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-6, fused=True)
     texts = random_texts(step.rows, step.context, step.shape.vocab_size)
@@ -163,9 +162,10 @@ def _stepper(step: Step) -> Callable[[], None]:
     objective = NextToken()
 
     def take() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
-            loss = objective.loss(run(model, batch), batch).loss / batch.total_weight
-        loss.backward()  # type: ignore[no-untyped-call]
+        with running(model):
+            with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
+                loss = objective.loss(run(model, batch), batch).loss / batch.total_weight
+            loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()

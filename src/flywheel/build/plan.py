@@ -39,6 +39,8 @@ TEMPLATE_TOKENS = 16
 RANK = 16
 MIN_STEPS = 20
 """Fewer steps of a base's training change nothing that an exam could see."""
+ENOUGH_STEPS = 100
+"""From here on a base's batches need not be smaller than they are best."""
 MARGIN = 1.15
 """How much of what is predicted has to be free: the prediction is good to 15 %."""
 QUICKER = 1.5
@@ -143,7 +145,7 @@ def _new(corpus: Corpus, room: Room, settings: BuildSettings) -> Plan:
         wanted = rules.TOKENS_PER_PARAMETER * shape.num_params
         enough = rules.EPOCHS * corpus.num_tokens(shape.vocab_size) >= wanted
         plan = _planned_new(shape, wanted, corpus, room) if enough else None
-        if plan and _text_tokens(plan) >= 0.95 * wanted:
+        if plan and _text_tokens(plan) + plan.step.num_tokens >= wanted:
             return plan
     return _smallest(corpus, room, settings)
 
@@ -166,7 +168,7 @@ def _smallest(corpus: Corpus, room: Room, settings: BuildSettings) -> Plan:
             f"Not even the smallest new model fits: it needs {_gb(MARGIN * needed)} GB of memory, "
             f"and {_gb(room.memory_bytes)} are there. Free some, or raise build.max_memory_gb."
         )
-    if _text_tokens(plan) < 0.95 * fewest:
+    if _text_tokens(plan) + plan.step.num_tokens < fewest:
         step = plan.step
         minutes = fewest * room.seconds_per_token(step) / 60 / (1 - _most_other_share(corpus))
         raise ModelError(
@@ -230,9 +232,15 @@ def _of(base: Shape, corpus: Corpus, room: Room, settings: BuildSettings) -> Pla
     """
     for step in _base_steps(base, corpus, settings, room):
         plan = _planned_base(step, corpus, room, settings)
-        if plan and sum(phase.num_steps for phase in plan.phases) >= MIN_STEPS:
+        if plan and num_steps(plan) >= min(MIN_STEPS, _steps_there(plan, corpus)):
             return plan
     raise ModelError(_no_base_fits(base, corpus, room, settings))
+
+
+def _steps_there(plan: Plan, corpus: Corpus) -> int:
+    """As many steps as there is anything to learn from."""
+    tokens = corpus.num_bytes + corpus.conversation_bytes + corpus.pair_bytes
+    return max(1, tokens // plan.step.num_tokens // 8)
 
 
 def _base_steps(base: Shape, corpus: Corpus, settings: BuildSettings, room: Room) -> Iterator[Step]:
@@ -259,17 +267,32 @@ def trimmed_sizes(base: Shape, settings: BuildSettings) -> list[int]:
 def _planned_base(
     template: Step, corpus: Corpus, room: Room, settings: BuildSettings
 ) -> Plan | None:
+    """A base's training in one way, or None where it does not fit.
+
+    Where time is short, in smaller batches and at last in shorter rows, so that the optimizer
+    takes enough steps to get somewhere.
+    """
     shape = template.shape
-    there = corpus.num_tokens(shape.vocab_size)
-    wanted = rules.EPOCHS * there
-    operations = rules.compute(shape, max(1, wanted))
-    batch_tokens = min(rules.batch_tokens(operations), BASE_BATCH_TOKENS)
-    step = _arranged(template, batch_tokens, room)
-    if step is None:
-        return None
-    rate = rules.base_learning_rate(shape, adapter=step.method == "lora")
+    wanted = rules.EPOCHS * corpus.num_tokens(shape.vocab_size)
+    batch_tokens = min(rules.batch_tokens(rules.compute(shape, max(1, wanted))), BASE_BATCH_TOKENS)
+    rate = rules.base_learning_rate(shape, adapter=template.method == "lora")
     rates: Rates = {"next_token": rate, "supervised": rate, "preference": rate / 10}
-    return _plan(settings.base, step, _phases(step, wanted, corpus, room, rates), room)
+    plan = None
+    while batch_tokens >= MIN_CONTEXT:
+        context = min(template.context, 2 ** int(math.log2(batch_tokens)))
+        step = _arranged(replace(template, context=context), batch_tokens, room)
+        if step is None:
+            break
+        plan = _plan(settings.base, step, _phases(step, wanted, corpus, room, rates), room)
+        if num_steps(plan) >= ENOUGH_STEPS or plan.seconds < 0.5 * room.seconds:
+            break
+        batch_tokens /= 2
+    return plan
+
+
+def num_steps(plan: Plan) -> int:
+    """Of the optimizer, in all phases."""
+    return sum(phase.num_steps for phase in plan.phases)
 
 
 def _plan(base: str, step: Step, phases: tuple[Phase, ...], room: Room) -> Plan:

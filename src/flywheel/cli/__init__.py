@@ -27,6 +27,7 @@ COMMANDS = {
     "feedback": ("feedback", "Bring in what users said about answers, and decide on it."),
     "exam": ("exam", "Say how good the answers to a file of questions are."),
     "versions": ("versions", "List the versions; promote one, roll back, compare two."),
+    "plan": ("plan", "Say which model of its own fits this machine, and why."),
     "vocabulary": ("vocabulary", "Show what a base's vocabulary is worth here; trim it."),
     "trace": ("trace", "Show what an answer or an act of feedback came from and led to."),
     "erase": ("erase", "Erase a user, a source or an interaction, and prove it."),

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flywheel.wheel import planning
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flywheel.build.machine.MEASURED_SECONDS", 0.01)
+    monkeypatch.setattr("flywheel.build.pace.MOST_ROUNDS", 1)
+    monkeypatch.setattr("flywheel.build.pace.TRIAL_STEP_SECONDS", 0.01)
+
+
+def test_plan_says_what_fits_and_why(flywheel: Run, ready: Path) -> None:
+    del ready
+    ended = flywheel("plan")
+    assert ended.code == 0, ended.err
+    for word in ("method", "new", "Hoffmann et al. 2022", "memory at the peak", "build.base"):
+        assert word in ended.out
+
+
+def test_plan_as_json_holds_steps_memory_and_reasons(flywheel: Run, ready: Path) -> None:
+    (ready / "flywheel.toml").write_text('[build]\nbase = "new"\n', encoding="utf-8")
+    data = flywheel("plan", "--json").data
+    assert data["base"] == "new"
+    assert data["memory_bytes"] == sum(data["memory"].values())
+    assert data["seconds"] <= data["seconds_limit"]
+    assert all(reason["source"] for reason in data["reasons"])
+
+
+def test_base_of_another_architecture_is_refused(flywheel: Run, ready: Path) -> None:
+    folder = ready / "base"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}), encoding="utf-8")
+    (ready / "flywheel.toml").write_text('[build]\nbase = "base"\n', encoding="utf-8")
+    ended = flywheel("plan")
+    assert (ended.code, "gpt2" in ended.err) == (1, True)
+
+
+def test_base_that_is_not_there_is_refused_with_how_to_bring_it(flywheel: Run, ready: Path) -> None:
+    text = '[build]\nbase = "nobody/nothing"\n'
+    (ready / "flywheel.toml").write_text(text, encoding="utf-8")
+    ended = flywheel("plan")
+    assert ended.code == 1
+    assert "hf download" in ended.err
+
+
+def test_data_files_are_counted(flywheel: Run, ready: Path) -> None:
+    lines = [
+        {"messages": [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "b."}]},
+        {"prompt": "a?", "chosen": "b.", "rejected": "c."},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (ready / "own.jsonl").write_text(text, encoding="utf-8")
+    toml = '[build]\nbase = "new"\ndata = ["own.jsonl"]\n'
+    (ready / "flywheel.toml").write_text(toml, encoding="utf-8")
+    phases = flywheel("plan", "--json").data["phases"]
+    assert [each["objective"] for each in phases] == ["next_token", "supervised", "preference"]
+
+
+def test_without_the_extra_it_says_what_to_install(
+    flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del ready
+    monkeypatch.setattr(planning, "_NEEDED", ("no_such_module",))
+    ended = flywheel("plan")
+    assert ended.code == 1
+    assert "pip install torch==2.13.0" in ended.err
+    assert len(ended.err.splitlines()) == 1
