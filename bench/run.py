@@ -26,7 +26,7 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["latency.py", "--sizes", "1000", "10000", *(["100000"] if full else [])]
     yield ["quality.py", *(["--full"] if full else [])]
     yield ["corrections.py"]
-    yield ["plan.py", *([] if full else ["--steps", "3"])]
+    yield ["plan.py", *([] if full else ["--steps", "5", "--processor"])]
     yield ["trim.py", *([] if full else ["--steps", "2", "--tokens", "64"])]
     yield ["gate.py", *(["--sittings", "300"] if full else ["--sittings", "50", "--sizes", "60"])]
     yield ["engine.py", *([] if full else ["--tokens", "32", "--runs", "1", "--leavers", "3"])]

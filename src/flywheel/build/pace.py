@@ -98,12 +98,18 @@ def _update_seconds(step: Step, at: Speeds) -> float:
     return step.num_trained * 9 * FLOAT / at.bandwidth
 
 
-def measure_pace(step: Step, machine: Machine) -> Pace:
-    """The pace of steps like this one, from a trial of some seconds. Needs torch."""
+def measure_pace(
+    step: Step, machine: Machine, clock: Callable[[], float] = time.perf_counter
+) -> Pace:
+    """The pace of steps like this one, from a trial of some seconds. Needs torch.
+
+    Args:
+        clock: of seconds; a bench on a busy machine may count the processor's.
+    """
     at = speeds(machine, is_half=step.number == "bfloat16")
     trial = _trial(step, at)
     shallow, deep = (replace(trial, shape=replace(trial.shape, depth=d)) for d in TRIAL_DEPTHS)
-    low, high = _median_seconds(_stepper(shallow), _stepper(deep))
+    low, high = _median_seconds(clock, _stepper(shallow), _stepper(deep))
     layer = max((high - low) / (TRIAL_DEPTHS[1] - TRIAL_DEPTHS[0]), 0.05 * low)
     rest = max(low - layer, 0.05 * low)
     counted = _output_seconds(shallow, at) + _update_seconds(shallow, at)
@@ -117,15 +123,15 @@ def _trial(step: Step, at: Speeds) -> Step:
     return replace(one, rows=max(1, min(step.rows, rows)))
 
 
-def _median_seconds(*steppers: Callable[[], None]) -> list[float]:
+def _median_seconds(clock: Callable[[], float], *steppers: Callable[[], None]) -> list[float]:
     """What each takes, in turns, so that whatever else runs here slows all alike."""
     taken: list[list[float]] = [[] for _ in steppers]
     started = time.perf_counter()
     for number in range(MOST_ROUNDS + 1):
         for stepper, times in zip(steppers, taken, strict=True):
-            before = time.perf_counter()
+            before = clock()
             stepper()
-            times.append(time.perf_counter() - before)
+            times.append(clock() - before)
         if number and time.perf_counter() - started > TRIAL_SECONDS:
             break
     # The first allocates the optimizer's state, and much else.
