@@ -38,7 +38,7 @@ TEMPLATE_TOKENS = 16
 """What a chat template adds to a question and its answer."""
 RANK = 16
 MIN_STEPS = 20
-"""Fewer steps of a base's training change nothing that an exam could see."""
+"""Fewer steps change nothing that an exam could see."""
 ENOUGH_STEPS = 100
 """From here on a base's batches need not be smaller than they are best."""
 MARGIN = 1.15
@@ -145,7 +145,7 @@ def _new(corpus: Corpus, room: Room, settings: BuildSettings) -> Plan:
         wanted = rules.TOKENS_PER_PARAMETER * shape.num_params
         enough = rules.EPOCHS * corpus.num_tokens(shape.vocab_size) >= wanted
         plan = _planned_new(shape, wanted, corpus, room) if enough else None
-        if plan and _text_tokens(plan) + plan.step.num_tokens >= wanted:
+        if plan and plan.num_text_tokens + plan.step.num_tokens >= wanted:
             return plan
     return _smallest(corpus, room, settings)
 
@@ -154,32 +154,28 @@ def _smallest(corpus: Corpus, room: Room, settings: BuildSettings) -> Plan:
     """The smallest new model, on more passes over the text than are worth it, or on fewer tokens.
 
     Raises:
-        ModelError: it does not fit in memory, or time ends before it saw a token a parameter.
+        ModelError: it does not fit in memory, or in the time there is hardly a step.
     """
     width, depth = LADDER[0]
     shape = new_shape(width, depth, _new_vocabulary(width, depth, corpus, settings))
     there = rules.MOST_EPOCHS * corpus.num_tokens(shape.vocab_size)
     wanted = min(rules.TOKENS_PER_PARAMETER * shape.num_params, there)
     plan = _planned_new(shape, wanted, corpus, room)
-    fewest = min(shape.num_params, wanted)
     if plan is None:
         needed = footprint(_least_step(shape, "new", room)).total
         raise ModelError(
             f"Not even the smallest new model fits: it needs {_gb(MARGIN * needed)} GB of memory, "
             f"and {_gb(room.memory_bytes)} are there. Free some, or raise build.max_memory_gb."
         )
-    if _text_tokens(plan) + plan.step.num_tokens < fewest:
-        step = plan.step
+    step = plan.step
+    fewest = min(MIN_STEPS * step.num_tokens, wanted)
+    if plan.num_text_tokens + step.num_tokens < fewest:
         minutes = fewest * room.seconds_per_token(step) / 60 / (1 - _most_other_share(corpus))
         raise ModelError(
             f"Not even the smallest new model is done in {settings.max_minutes:g} minutes here. "
             f"Set build.max_minutes to {_rounded_up(minutes):g} or more."
         )
     return plan
-
-
-def _text_tokens(plan: Plan) -> int:
-    return sum(phase.num_tokens for phase in plan.phases if phase.objective == "next_token")
 
 
 def new_shape(width: int, depth: int, vocab_size: int) -> Shape:

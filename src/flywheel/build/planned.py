@@ -74,6 +74,11 @@ class Plan:
     def num_tokens(self) -> int:
         return sum(phase.num_tokens for phase in self.phases)
 
+    @property
+    def num_text_tokens(self) -> int:
+        """Of the documents, exercises and preferences left out."""
+        return sum(phase.num_tokens for phase in self.phases if phase.objective == "next_token")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:

@@ -267,6 +267,12 @@ def _notes(plan: Plan, corpus: Corpus, machine: Machine, settings: BuildSettings
                 f"{text} of text are too little even for the smallest model: files of general "
                 "language as build.general would help more than time."
             )
+        if plan.num_text_tokens < plan.shape.num_params:
+            yield (
+                f"In {settings.max_minutes:g} minutes it sees {count(plan.num_text_tokens)} tokens "
+                f"with {count(plan.shape.num_params)} parameters: it learns which words are "
+                "frequent and little else. Raise build.max_minutes for more."
+            )
     card = machine.card
     if card and card.problem:
         yield (
