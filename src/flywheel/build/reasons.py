@@ -103,7 +103,7 @@ def _sizes(plan: Plan, base: Shape | None) -> Iterator[Reason]:
         what="parameters",
         value=count(shape.num_params),
         why=f"{embeddings:.0%} of them are the vocabulary's"
-        + ("" if base else "; the largest whose tokens, time and memory are there"),
+        + ("" if base else f"; {_why_not_larger(plan)}"),
         source=SIZES if base else f"{SIZES}; {rules.CHINCHILLA}",
     )
     value = f"{shape.width} wide, {shape.depth} layers, {shape.num_heads} heads"
@@ -117,6 +117,16 @@ def _sizes(plan: Plan, base: Shape | None) -> Iterator[Reason]:
         f"MLP {shape.hidden} wide",
         source=f"{rules.ASPECT}; {rules.GATED}",
     )
+
+
+def _why_not_larger(plan: Plan) -> str:
+    wanted = rules.TOKENS_PER_PARAMETER * plan.shape.num_params
+    if (
+        sum(each.num_tokens for each in plan.phases if each.objective == "next_token")
+        < 0.9 * wanted
+    ):
+        return "the smallest there is, and still more than its tokens"
+    return "the largest whose tokens, time and memory are there"
 
 
 def _tokens(plan: Plan, corpus: Corpus) -> Reason:
