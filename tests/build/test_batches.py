@@ -149,7 +149,7 @@ def test_attention_equals_the_formula_with_a_mask() -> None:
 
 def test_weights_and_notes_come_with_their_items() -> None:
     items = [sequence(3, weight=0.5), sequence(4), sequence(4, 1, weight=0.25)]
-    noted = np.array([[1], [2], [3]], dtype=np.float32)
+    noted = np.array([[1], [2], [3]], dtype=np.float64)
     rows = pack(items, 7, 1).with_notes({"told": noted})
     batch = collate(rows, range(len(rows)), CPU)
     order = list(chain.from_iterable(rows.rows))

@@ -153,7 +153,7 @@ def test_preference_is_the_formula_of_dpo(
         right, wrong = torch.sigmoid(margin).log(), torch.sigmoid(-margin).log()
         total -= item.weight * ((1 - label_smoothing) * right + label_smoothing * wrong)
     found = mean_loss(objective, model, batch)
-    torch.testing.assert_close(found, total / 1.75, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.float(), total / 1.75, atol=1e-5, rtol=0)
 
 
 def test_before_learning_every_preference_is_a_tie(make_model: MakeModel) -> None:

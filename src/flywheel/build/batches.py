@@ -23,7 +23,7 @@ from torch import Tensor
 from flywheel.build.attention import Segment
 from flywheel.build.sequences import Ids, TokenPair, TokenSequence
 
-Notes = Mapping[str, npt.NDArray[np.float32]]
+Notes = Mapping[str, npt.NDArray[np.float64]]
 """What an objective noted before training: name → a value or several for each item, (items, …)."""
 
 Items = tuple[TokenSequence, ...] | tuple[TokenPair, ...]

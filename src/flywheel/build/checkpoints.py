@@ -86,14 +86,14 @@ class Checkpoints:
             if step not in steps:
                 _delete(place)
 
-    def write_notes(self, part: str, notes: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    def write_notes(self, part: str, notes: Mapping[str, npt.NDArray[np.float64]]) -> None:
         """Keeps what was noted of a part of the data before training."""
         place = self._notes(part)
         unfinished = place.with_name(place.name + _UNFINISHED)
         save_arrays(dict(notes), unfinished)
         _put(unfinished, place)
 
-    def notes(self, part: str) -> dict[str, npt.NDArray[np.float32]] | None:
+    def notes(self, part: str) -> dict[str, npt.NDArray[np.float64]] | None:
         """What was noted of a part of the data; None where it was not, yet."""
         place = self._notes(part)
         return load_arrays(place) if place.is_file() else None

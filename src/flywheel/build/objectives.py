@@ -5,7 +5,7 @@ no more, so a reward model's or a policy's objective joins by the same four meth
 known of the data before training (of a preference, how likely the reference finds each reply) is
 noted once, kept with the checkpoint, and comes with each batch.
 
-All losses are in float32, and sums: the loop divides by the weight of a whole step, so that
+All losses are sums, in float32 or better: the loop divides by the weight of a whole step, so that
 gradients that are accumulated are those of one large batch.
 
 Legend: m targets of a batch, v vocabulary, p preferences.
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flywheel.build.adapters import Trainable, as_reference, unwrapped
-from flywheel.build.batches import Batch, Rows, collate
+from flywheel.build.batches import Batch, Notes, Rows, collate
 from flywheel.build.checkpoints import weights_digest
 from flywheel.build.outputs import Outputs, run
 from flywheel.errors import ModelError
@@ -58,7 +58,7 @@ class Objective(Protocol):
         """What the batch's sums are divided by."""
         ...
 
-    def note(self, model: Trainable, rows: Rows) -> Mapping[str, npt.NDArray[np.float32]]:
+    def note(self, model: Trainable, rows: Rows) -> Notes:
         """What has to be known of each item before training: (items, …) each; often nothing."""
         ...
 
@@ -84,7 +84,7 @@ class NextToken:
     def weight(self, batch: Batch) -> float:
         return batch.total_weight
 
-    def note(self, model: Trainable, rows: Rows) -> Mapping[str, npt.NDArray[np.float32]]:
+    def note(self, model: Trainable, rows: Rows) -> Notes:
         del model, rows
         return {}
 
@@ -184,7 +184,7 @@ class DirectPreference:
     def weight(self, batch: Batch) -> float:
         return batch.total_item_weight
 
-    def note(self, model: Trainable, rows: Rows) -> Mapping[str, npt.NDArray[np.float32]]:
+    def note(self, model: Trainable, rows: Rows) -> Notes:
         return {REFERENCE: _reference(model, rows)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Measured:
@@ -207,16 +207,20 @@ class DirectPreference:
 
 
 def _replies(outputs: Outputs, batch: Batch) -> Tensor:
-    """The log-probability of each whole reply: (p, 2), chosen and rejected."""
-    chances = outputs.log_chances(batch.labels)
+    """The log-probability of each whole reply: (p, 2), chosen and rejected, in float64.
+
+    A reply of 300 tokens may have one of -1,500, of which float32 knows the fourth digit behind
+    the point, and the loss is made of differences.
+    """
+    chances = outputs.log_chances(batch.labels).double()
     sums = chances.new_zeros(batch.num_replies).index_add(0, batch.replies, chances)
     return sums.reshape(-1, 2)
 
 
-def _reference(model: Trainable, rows: Rows) -> npt.NDArray[np.float32]:
+def _reference(model: Trainable, rows: Rows) -> npt.NDArray[np.float64]:
     """What the reference says of each preference's replies: (items, 2)."""
     plain = unwrapped(model)
-    noted = np.zeros((len(rows.items), 2), dtype=np.float32)
+    noted = np.zeros((len(rows.items), 2), dtype=np.float64)
     with torch.no_grad(), as_reference(model):
         for first in range(0, len(rows), _NUM_NOTED):
             numbers = range(first, min(first + _NUM_NOTED, len(rows)))
