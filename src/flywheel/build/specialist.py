@@ -21,7 +21,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from flywheel.answer.settings import WriteSettings
-from flywheel.build import adapters, compression, loop, mixture, parity, peak
+from flywheel.build import adapters, allocator, compression, loop, mixture, parity, peak
 from flywheel.build.base import load_base, new_model, save
 from flywheel.build.batches import Rows, pack, pairs_as_rows
 from flywheel.build.compression import BitsPerByte
@@ -133,9 +133,8 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
         FileFormatError: a file of `build.data` or `build.general` cannot be read.
         KeyboardInterrupt: on Ctrl-C; what was trained is kept as a checkpoint.
     """
-    device = loop.default_device()
-    peak.begin(device)
-    before = peak.peak_bytes(device)
+    # What is freed goes back at once, so that memory is what the plan counted.
+    allocator.give_back()
     texts = mixture.texts(material.passages)
     told("vocabulary", 0, 1)
     model, tokenizer, notes = _begun(plan, material, [*texts.train, *texts.held_out])
@@ -144,6 +143,7 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
     told("exercises", 0, 1)
     mixed = _mixed(material, tokenizer, write)
     told("exercises", 1, 1)
+    before = _held_besides(model)
     trainable = _trainable(model, plan)
     reports = [
         _trained(trainable, tokenizer, plan, phase, mixed, training, material.settings, told)
@@ -188,7 +188,8 @@ def _begun(
         shape = replace(plan.shape, vocab_size=len(tokenizer))
         return new_model(shape, tokenizer, SEED, context=plan.step.context), tokenizer, ()
     is_lora = plan.step.method == "lora"
-    dtype = torch.bfloat16 if is_lora and plan.device == "cuda" else torch.float32
+    is_halved = is_lora and plan.step.number == "bfloat16"
+    dtype = torch.bfloat16 if is_halved else torch.float32
     base = load_base(plan.base, material.root, dtype=dtype)
     if plan.shape.vocab_size >= len(base.tokenizer):
         return base.model, base.tokenizer, base.notes
@@ -231,6 +232,16 @@ def _mixed(material: Material, tokenizer: PreTrainedTokenizerFast, write: WriteS
         files=[read_training(root / Path(name).expanduser()) for name in settings.data],
         general=[root / Path(name).expanduser() for name in settings.general],
     )
+
+
+def _held_besides(model: PreTrainedModel) -> int:
+    """What the process holds beside the model, in bytes; of a card, nothing yet."""
+    device = loop.default_device()
+    if device.type == "cuda":
+        return 0
+    peak.begin(device)
+    own = sum(each.numel() * each.element_size() for each in model.parameters())
+    return max(0, peak.peak_bytes(device) - own)
 
 
 def _trainable(model: PreTrainedModel, plan: Plan) -> adapters.Trainable:
@@ -365,7 +376,7 @@ def _outcome(plan: Plan, reports: Sequence[Report], before: int) -> Outcome:
         if report.tokens_per_second
     )
     measured = max((each.peak_memory_bytes for each in reports), default=before)
-    return outcome(plan, measured - (0 if plan.device == "cuda" else before), seconds)
+    return outcome(plan, measured - before, seconds)
 
 
 def _bits(

@@ -31,6 +31,11 @@ from flywheel.wheel.workspace import Workspace
 
 LANGUAGES: dict[WrittenLanguage, str] = {"en": "English", "zh": "Chinese"}
 
+UNHEARD = gate.Decision(
+    promote=False, rule="no gain", reasons=("none of its words stood the check",)
+)
+"""No answer is another one, so that there is nothing to compare."""
+
 _TRIED = "writers_tried"
 """Which writers were decided on, each by a digest of it, the language's questions and the rules."""
 
@@ -162,9 +167,13 @@ def _decide(
     workspace: Workspace, tried: Trial, language: WrittenLanguage, rules: GateSettings
 ) -> gate.Decision:
     asked = _asked_in(language, tried.exam)
+    before, after = _in(language, tried.before), _in(language, tried.after)
+    pairs = zip(before.rows, after.rows, strict=True)
+    if all(one.answer.answer == other.answer.answer for one, other in pairs):
+        return UNHEARD
     return gate.decide(
-        _in(language, tried.before),
-        _in(language, tried.after),
+        before,
+        after,
         rules,
         k=examination.num_decisions(workspace, asked) + 1,
         newer_documents=False,
