@@ -42,6 +42,7 @@ QUESTION_SHARE = 0.5
 """Of the budget beside the rules, that a question may take where passages want the rest."""
 
 _MARK = re.compile(r"[\[［【〔]\s*(/?\s*\d+(?:\s*[,，、;；/-]\s*\d+)*)\s*[\]］】〕]")
+_BLOCK = re.compile(r"^\[(\d+)\] (.*)\n((?:.*\n)*?)\[/\1\]$", re.MULTILINE)
 _CONTROL = re.compile(
     r"<(?=[|｜]"
     r"|/?(?:s|bos|eos|pad|unk|mask|think|tool_call|tool_response|start_of_turn|end_of_turn)>)"
@@ -100,6 +101,30 @@ def make_prompt(
         messages=(Message(role="user", content=content(shown)),),
         passages=tuple(passages[: len(shown)]),
         shown=tuple(shown),
+        language=language,
+    )
+
+
+def read_prompt(messages: Sequence[Message]) -> Prompt:
+    """The prompt that messages were made as; its passages hold what was shown, by their numbers."""
+    content = messages[-1].content
+    language: Literal["en", "zh"] = "zh" if content.startswith(_RULES["zh"]) else "en"
+    blocks = _BLOCK.findall(content)
+    return Prompt(
+        messages=tuple(messages),
+        passages=tuple(
+            Passage(
+                id=number,
+                document="",
+                title=title,
+                headings=(),
+                text=text,
+                language="other",
+                position=place,
+            )
+            for place, (number, title, text) in enumerate(blocks)
+        ),
+        shown=tuple(text for _, _, text in blocks),
         language=language,
     )
 

@@ -91,6 +91,10 @@ class Writer:
             self._settings.context_tokens,
             self._engine.count_tokens,
         )
+        yield from self.of_prompt(prompt)
+
+    def of_prompt(self, prompt: Prompt) -> Generator[Sentence]:
+        """The same, of a prompt that was made before."""
         with closing(self._said(prompt)) as said:
             for text in said:
                 yield self._checked(text, prompt)

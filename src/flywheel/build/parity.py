@@ -13,8 +13,9 @@ Not here: whether the model is any good, with or without coarser weights; the ex
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -57,6 +58,9 @@ Even in f32 llama.cpp keeps keys, values and what attention multiplies in f16 (0
 
 _SHOWN = 60
 """Characters of a prompt in a message."""
+_MARK = "\ue000{}\ue001"
+_MARKED = re.compile("\ue000([0-9]+)\ue001")
+"""Stands for a message where a chat template is filled in."""
 
 
 class ComparableEngine(Protocol):
@@ -80,8 +84,12 @@ class Parity:
     """Places whose log-probabilities were compared."""
     num_other_choices: int
     """Of them, where the engine's likeliest token is not the trained model's."""
+    num_equal_prompts: int
+    """Prompts with no such place: their greedy continuations are the same."""
     worst_difference: float
     """Between two log-probabilities."""
+    large_difference: float
+    """95 % of the differences are no larger."""
     mean_difference: float
     problem: str = ""
     """What did not pass; empty where everything did."""
@@ -148,7 +156,7 @@ def check(
     allowance = allowance or ALLOWANCES[precision]
     steps: list[_Step] = []
     failures: list[_Failure] = []
-    num_prompts = 0
+    num_prompts = num_equal = 0
     for prompt in prompts:
         num_prompts += 1
         ids = _ids(tokenizer, prompt)
@@ -156,9 +164,11 @@ def check(
         if ids != served:
             failures.append(_read_otherwise(tokenizer, prompt, ids, served))
             continue
-        steps += _steps(engine, model, prompt, ids[:MAX_PROMPT_TOKENS], num_new_tokens)
+        found = list(_steps(engine, model, prompt, ids[:MAX_PROMPT_TOKENS], num_new_tokens))
+        num_equal += not any(step.is_other_choice for step in found)
+        steps += found
     failures += _too_far(tokenizer, steps, allowance)
-    differences = [place.difference for step in steps for place in step.places]
+    differences = sorted(place.difference for step in steps for place in step.places) or [0.0]
     first = failures[0] if failures else None
     return Parity(
         passed=first is None,
@@ -166,8 +176,10 @@ def check(
         num_prompts=num_prompts,
         num_tokens=len(steps),
         num_other_choices=sum(step.is_other_choice for step in steps),
-        worst_difference=max(differences, default=0.0),
-        mean_difference=sum(differences) / max(1, len(differences)),
+        num_equal_prompts=num_equal,
+        worst_difference=differences[-1],
+        large_difference=differences[int(0.95 * (len(differences) - 1))],
+        mean_difference=sum(differences) / len(differences),
         problem=first.problem if first else "",
         prompt=_text(first.prompt) if first else "",
         token=first.token if first else "",
@@ -198,9 +210,33 @@ def _ids(tokenizer: Any, prompt: Prompt) -> list[int]:
     """What the trained model is given for a prompt."""
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
-    messages = [{"role": message.role, "content": message.content} for message in prompt]
-    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return list(tokenizer(rendered, add_special_tokens=False)["input_ids"])
+    contents = [message.content for message in prompt]
+    as_text = [_part_ids(tokenizer, content, plain=True) for content in contents]
+    if as_text == [_part_ids(tokenizer, content) for content in contents]:
+        return _part_ids(tokenizer, _rendered(tokenizer, prompt))
+    # The name of a special token in a message is text like any other.
+    marked = [replace(message, content=_MARK.format(at)) for at, message in enumerate(prompt)]
+    parts = _MARKED.split(_rendered(tokenizer, marked))
+    ids = _part_ids(tokenizer, parts[0])
+    for place, part in zip(parts[1::2], parts[2::2], strict=True):
+        ids += as_text[int(place)] + _part_ids(tokenizer, part)
+    return ids
+
+
+def _part_ids(tokenizer: Any, text: str, *, plain: bool = False) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=plain)["input_ids"])
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The chat template filled in, as the engine is asked to: without thinking aloud."""
+    return str(
+        tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in messages],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
+        )
+    )
 
 
 def _request(prompt: Prompt) -> Request:

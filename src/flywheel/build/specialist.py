@@ -41,9 +41,11 @@ from flywheel.build.sequences import (
     tokenise_texts,
 )
 from flywheel.build.settings import BuildSettings
+from flywheel.build.teacher import taught_by
 from flywheel.build.trimming import named_ids, trim_model, trim_tokenizer
 from flywheel.build.vocabulary import choose, needs, train_tokenizer
 from flywheel.engine.embedded import EmbeddedEngine
+from flywheel.engine.protocol import Engine
 from flywheel.records import Example, ExamQuestion, Hit, Message, Passage, Preference, to_json
 from flywheel.search.frequencies import Frequencies
 
@@ -87,6 +89,8 @@ class Material:
     """What the names of files in the settings are relative to."""
     num_made: int
     """Questions to make from the passages, at most."""
+    teacher: Engine | None = None
+    """A larger model, whose words the exercises are answered in."""
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -143,6 +147,9 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
     told("exercises", 0, 1)
     mixed = _mixed(material, tokenizer, write)
     told("exercises", 1, 1)
+    mixed, num_worded = _taught(mixed, material, write, told)
+    if material.teacher:
+        notes += (f"{material.teacher.name} worded the answers of {num_worded} exercises",)
     before = _held_besides(model)
     trainable = _trainable(model, plan)
     reports = [
@@ -232,6 +239,23 @@ def _mixed(material: Material, tokenizer: PreTrainedTokenizerFast, write: WriteS
         files=[read_training(root / Path(name).expanduser()) for name in settings.data],
         general=[root / Path(name).expanduser() for name in settings.general],
     )
+
+
+def _taught(
+    mixed: Mixture, material: Material, write: WriteSettings, told: Told
+) -> tuple[Mixture, int]:
+    """The exercises in a teacher's words, and how many are."""
+    if material.teacher is None:
+        return mixed, 0
+    taught = taught_by(
+        material.teacher,
+        mixed.conversations.train,
+        material.frequencies,
+        write,
+        lambda done, of: told("the teacher", done, of),
+    )
+    train = replace(mixed.conversations, train=taught.conversations)
+    return replace(mixed, conversations=train), taught.num_worded
 
 
 def _held_besides(model: PreTrainedModel) -> int:

@@ -9,7 +9,8 @@ from flywheel.records import StageSettings
 
 class EngineSettings(StageSettings):
     """A language model elsewhere that speaks the OpenAI protocol: vLLM, Ollama, llama-server, a
-    public service. Questions and passages are sent there, so name only one that may read them."""
+    public service. Alone, it is tried as the one that words answers; beside build.base it is that
+    model's teacher. Questions and passages are sent there, so name only one that may read them."""
 
     url: str = ""
     """Its base URL, such as http://gpu-box:8000/v1. Empty: nothing leaves this machine."""

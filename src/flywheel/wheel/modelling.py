@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from flywheel.build.specialist import Material
+    from flywheel.engine.protocol import Engine
     from flywheel.records import ExamQuestion
     from flywheel.store.versions import Version
     from flywheel.wheel.stages import Learnable, Progress
@@ -50,7 +52,7 @@ def check(workspace: Workspace) -> None:
         ModelError: what it takes is not installed, or the base is not there.
     """
     settings = workspace.settings
-    if settings.engine.url:
+    if settings.engine.url and not settings.build.base:
         return
     if not settings.build.base:
         raise SettingsError(
@@ -69,13 +71,15 @@ def writer(
     exam: Sequence[ExamQuestion],
     progress: Progress,
 ) -> dict[str, Any]:
-    """What words answers, as a bundle has it: the remote engine that is named, or a model.
+    """What words answers, as a bundle has it: a model of one's own, or the engine that is named.
+
+    Where both are named, the engine is the model's teacher.
 
     Raises:
         ModelError: it cannot be built here, or what is to be served is not what was trained.
     """
     settings = workspace.settings
-    if settings.engine.url:
+    if not settings.build.base:
         write = settings.write.model_dump(mode="json")
         engine = settings.engine.model_dump(mode="json")
         return {"model": "", "engine": engine, "write": write, "prompt": PROMPT_VERSION}
@@ -121,11 +125,28 @@ def model(
 
     def make(folder: Path) -> None:
         plan = _planned(workspace, training / PLAN)
-        specialist.build(plan, material, folder, training, progress)
+        with _teacher(workspace) as teacher:
+            taught = replace(material, teacher=teacher)
+            specialist.build(plan, taught, folder, training, progress)
 
     workspace.artifacts.build("model", key, make)
     shutil.rmtree(training, ignore_errors=True)
     return key
+
+
+@contextmanager
+def _teacher(workspace: Workspace) -> Iterator[Engine | None]:
+    """The engine that the settings name beside a base, for as long as it teaches."""
+    if not workspace.settings.engine.url:
+        yield None
+        return
+    from flywheel.engine.remote import RemoteEngine
+
+    engine = RemoteEngine.open(workspace.settings.engine)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def _planned(workspace: Workspace, file: Path) -> Plan:
@@ -154,6 +175,7 @@ def _inputs(workspace: Workspace, material: Material) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "write": material.write.model_dump(mode="json"),
         "files": files,
+        "teacher": [workspace.settings.engine.url, workspace.settings.engine.model],
         "base": base,
     }
 
