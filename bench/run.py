@@ -31,6 +31,7 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["gate.py", *(["--sittings", "300"] if full else ["--sittings", "50", "--sizes", "60"])]
     yield ["engine.py", *([] if full else ["--tokens", "32", "--runs", "1", "--leavers", "3"])]
     yield ["learning.py", "--seeds", "5" if full else "1"]
+    yield ["export.py", *(["--full"] if full else [])]
     if full:
         yield ["poison.py", "--seeds", "3"]
         yield ["served.py"]

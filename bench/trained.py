@@ -18,7 +18,6 @@ from flywheel.build.shape import Family, Shape
 from flywheel.build.vocabulary import train_tokenizer
 
 _SEED = 7
-_LEARNING_RATE = 5e-3
 _BATCH, _LENGTH = 8, 64
 _HEAD_WIDTH = 32
 
@@ -54,6 +53,7 @@ def trained(
     num_texts: int = 1,
     max_characters: int = 600,
     num_steps: int = 60,
+    learning_rate: float = 5e-3,
 ) -> Trained:
     """A model that was trained on some of the example's documents.
 
@@ -77,7 +77,7 @@ def trained(
     )
     model = new_model(shape, tokenizer, _SEED, context=512)
     ids = [id for text in texts for id in (*tokenizer(text)["input_ids"], tokenizer.eos_token_id)]
-    _train(model, torch.tensor(ids), num_steps)
+    _train(model, torch.tensor(ids), num_steps, learning_rate)
     return Trained(model=model, tokenizer=tokenizer, ids=tuple(ids))
 
 
@@ -89,9 +89,9 @@ def _texts(num: int, max_characters: int) -> Sequence[str]:
     ]
 
 
-def _train(model: PreTrainedModel, ids: torch.Tensor, num_steps: int) -> None:
+def _train(model: PreTrainedModel, ids: torch.Tensor, num_steps: int, learning_rate: float) -> None:
     random = torch.Generator().manual_seed(_SEED)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     model.train()
     for _ in range(num_steps):
         starts = torch.randint(0, len(ids) - _LENGTH, (_BATCH,), generator=random)

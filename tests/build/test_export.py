@@ -37,6 +37,7 @@ from flywheel.build.shape import FAMILIES, Family
 from flywheel.engine.embedded import EmbeddedEngine
 from flywheel.engine.protocol import Request, Sampling
 from flywheel.errors import ModelError
+from flywheel.records import Message
 from trained import Trained, trained
 
 SHARED = ROOT.parent / "shared"
@@ -549,10 +550,11 @@ def test_tinystories_continues_its_stories_alike(serve: Serve) -> None:
         pytest.skip(f"no model in {folder}")
     found = base.load_base(str(folder), Path())
     engine = serve(found.model, found.tokenizer, context_tokens=128)
-    prompts = [
+    prompts: list[parity.Prompt] = [
         "Once upon a time there was a",
         "The little dog saw a",
         "One day, Lily went to the park",
+        [Message(role="user", content="Where is the little dog?")],
     ]
     parity_ = parity.check(
         engine, found.model, found.tokenizer, prompts, precision="f32", num_new_tokens=64
@@ -576,8 +578,6 @@ def test_qwens_tokenizer_cuts_both_languages_alike(serve: Serve) -> None:
 
 
 def assert_templates_alike(engine: EmbeddedEngine, tokenizer: Any) -> None:
-    from flywheel.records import Message
-
     messages = (
         Message(role="system", content="简短回答。"),
         Message(role="user", content="What does a cold tyre need?"),
