@@ -20,7 +20,6 @@ SOURCE = ROOT / "src" / "flywheel"
 NOT_IMPORTED = {
     "lxml-html-clean",  # trafilatura imports it
     "psycopg",  # SQLAlchemy imports it by the store's URL
-    "jinja2",  # transformers renders chat templates with it
 }
 EXTRAS = ("postgresql", "embedding", "model")
 HOMELESS = {"utils.py", "helpers.py", "common.py"}
