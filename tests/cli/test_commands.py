@@ -127,7 +127,13 @@ def test_ask_prints_the_answer_and_where_it_stands(flywheel: Run, ready: Path) -
 def test_ask_as_json_has_citations_that_are_exact(flywheel: Run, ready: Path) -> None:
     data = flywheel("ask", "车窗上升时遇到阻力会怎样？", "--json").data
     expected = {"answer", "draft", "kind", "confidence", "verified", "citations", "version"}
-    assert data.keys() == expected | {"interaction", "timings_ms", "choices"}
+    assert data.keys() == expected | {
+        "interaction",
+        "timings_ms",
+        "choices",
+        "is_written",
+        "shortfall",
+    }
     assert data["version"] == 1 and data["verified"] is False
     assert data["kind"] in ("answer", "ask_back", "abstain")
     assert 0 <= data["confidence"] <= 1
