@@ -15,12 +15,7 @@ import argparse
 import copy
 import gzip
 import json
-import resource
 import statistics
-import subprocess
-import sys
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,22 +27,20 @@ from transformers import (
     AutoTokenizer,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
 )
 from transformers.utils import logging
 
 from corpora import DATA
 from flywheel.build.encoding import encode
+from flywheel.build.extending import extend_tokenizer, find_terms
 from flywheel.build.trimming import Comparison, compare, named_ids, trim_model, trim_tokenizer
 from flywheel.build.vocabulary import Kept, Needs, choose, needs
 from table import print_table
+from trim_costs import QWEN_ROWS, SEED, SIZE, print_costs, qwen
 
-SIZE = 16_384
 SMALLER = (4_096, 8_192)
+NUM_TERMS = 1_000
 STORIES_SIZE = 1_024
-QWEN_ROWS = 151_936
-SEED = 1
 NUM_CHECKED = 4
 """Paragraphs whose predictions are compared, 64 tokens or longer."""
 NUM_DECODED = 5_000
@@ -208,6 +201,29 @@ def _print_others(domains: Sequence[Domain], tokenizer: PreTrainedTokenizerBase)
     )
 
 
+def print_extended(domains: Sequence[Domain]) -> None:
+    """What the domain's terms save as tokens of their own, on top of the trimmed vocabulary."""
+    rows = []
+    for domain in domains:
+        terms = find_terms(domain.trimmed, domain.texts, NUM_TERMS)
+        extended = extend_tokenizer(domain.trimmed, terms)
+        before, own = domain.compared.num_tokens_after, needs(extended, domain.texts)
+        rows.append(
+            (
+                domain.name,
+                f"{len(domain.trimmed):,} → {len(extended):,}",
+                f"{before:,} → {own.num_tokens:,}",
+                f"{1 - own.num_tokens / before:.1%}",
+                f"{own.num_bytes / before:.2f} → {own.num_bytes / own.num_tokens:.2f}",
+            )
+        )
+    print_table(
+        f"Extended by {NUM_TERMS:,} terms of the same corpus",
+        ("corpus", "vocabulary", "tokens of the corpus", "fewer", "bytes per token"),
+        rows,
+    )
+
+
 def _alike(
     tokenizer: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase, texts: Sequence[str]
 ) -> float:
@@ -216,25 +232,6 @@ def _alike(
     return statistics.mean(
         tokenizer.decode(before) == trimmed.decode(after) for before, after in pairs
     )
-
-
-def qwen(num_rows: int) -> Any:
-    """A model of the shape of Qwen2.5-0.5B with random normal weights, in float32."""
-    torch.manual_seed(SEED)
-    config = Qwen2Config(
-        vocab_size=num_rows,
-        hidden_size=896,
-        num_hidden_layers=24,
-        num_attention_heads=14,
-        num_key_value_heads=2,
-        intermediate_size=4864,
-        tie_word_embeddings=True,
-        bos_token_id=151643,
-        eos_token_id=151645,
-        dtype="float32",
-    )
-    made: Any = Qwen2ForCausalLM(config)
-    return made.eval()
 
 
 def largest_difference(domain: Domain, tokenizer: PreTrainedTokenizerBase) -> float:
@@ -254,110 +251,6 @@ def largest_difference(domain: Domain, tokenizer: PreTrainedTokenizerBase) -> fl
             for ids in checked
         ]
     return max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True))
-
-
-class Worker:
-    """A process that holds the model, whole or trimmed, and takes one LoRA step at a time."""
-
-    def __init__(self, kind: str, num_tokens: int) -> None:
-        command = [sys.executable, __file__, "--worker", kind, "--tokens", str(num_tokens)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.parameter_bytes = int(self._read()["parameter_bytes"])
-
-    def step(self) -> float:
-        """Seconds of one step."""
-        self._write("step")
-        return float(self._read()["seconds"])
-
-    def finish(self) -> int:
-        """The peak of its resident memory in bytes."""
-        self._write("end")
-        peak = int(self._read()["peak_bytes"])
-        self._process.wait()
-        return peak
-
-    def _write(self, word: str) -> None:
-        assert self._process.stdin
-        self._process.stdin.write(f"{word}\n")
-        self._process.stdin.flush()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout
-        read: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return read
-
-
-def work(kind: str, num_tokens: int) -> None:
-    """What a worker does: loads, then a step for each line that it reads.
-
-    The trimmed model is made at its size at once, so that the peak is that of training.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    torch.set_num_threads(2)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    made = qwen(SIZE if kind == "trimmed" else QWEN_ROWS).train()
-    parameter_bytes = sum(each.numel() * each.element_size() for each in made.parameters())
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
-    model = get_peft_model(made, LoraConfig(r=8, target_modules=targets, task_type="CAUSAL_LM"))
-    trained = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-4)
-    ids = torch.randint(0, SIZE, (1, num_tokens))
-    print(json.dumps({"parameter_bytes": parameter_bytes}), flush=True)
-    for line in sys.stdin:
-        if line.strip() == "end":
-            break
-        started = time.perf_counter()
-        loss = model(input_ids=ids, labels=ids).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        print(json.dumps({"seconds": time.perf_counter() - started}), flush=True)
-    print(json.dumps({"peak_bytes": _peak_bytes()}), flush=True)
-
-
-def _peak_bytes() -> int:
-    """Of this process' resident memory.
-
-    From /proc, since what getrusage says begins with the peak of the process that started this.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def print_costs(num_steps: int, num_tokens: int) -> None:
-    """Memory and time of the two, taken in turns; the first step of each warms up."""
-    whole, trimmed = Worker("whole", num_tokens), Worker("trimmed", num_tokens)
-    pairs = [(whole.step(), trimmed.step()) for _ in range(num_steps + 1)][1:]
-    peaks = whole.finish(), trimmed.finish()
-    seconds = [statistics.median(each) for each in zip(*pairs, strict=True)]
-    ratios = sorted(after / before for before, after in pairs)
-    rows = [
-        _cost("parameters", whole.parameter_bytes / 1e6, trimmed.parameter_bytes / 1e6, "MB"),
-        _cost("peak resident memory", peaks[0] / 1e6, peaks[1] / 1e6, "MB"),
-        (
-            "LoRA step",
-            f"{seconds[0]:.2f} s",
-            f"{seconds[1]:.2f} s",
-            f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})",
-        ),
-    ]
-    note = (
-        f"The shape of Qwen2.5-0.5B in float32 on 2 threads; LoRA of rank 8 on the four matrices "
-        f"of attention, one row of {num_tokens} tokens; {num_steps} pairs of steps in turns, the "
-        "ratio's median and range."
-    )
-    names = (f"{QWEN_ROWS:,} rows", f"{SIZE:,} rows", "ratio")
-    print_table("Memory and time of a model of 0.5B", ("", *names), rows, note)
-
-
-def _cost(name: str, before: float, after: float, unit: str) -> tuple[str, str, str, str]:
-    return name, f"{before:,.0f} {unit}", f"{after:,.0f} {unit}", f"{after / before:.3f}"
 
 
 def print_stories(folder: Path, num_prompts: int) -> None:
@@ -420,13 +313,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="pairs of LoRA steps")
     parser.add_argument("--tokens", type=int, default=128, help="tokens in a step")
     parser.add_argument("--prompts", type=int, default=100, help="stories to go on with")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    if arguments.worker:
-        work(arguments.worker, arguments.tokens)
-        return
     torch.set_num_threads(2)
     shared = arguments.data.parent
     _measure_qwen(shared / "tokenizers" / "qwen2.5", arguments.data)
@@ -445,6 +334,7 @@ def _measure_qwen(folder: Path, data: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     domains = [read_domain(name, data, tokenizer) for name in CORPORA]
     print_tokenizers(domains, tokenizer)
+    print_extended(domains)
     rows = [(each.name, f"{largest_difference(each, tokenizer):.1e}") for each in domains]
     print_table(
         "Predictions of a model of that shape with random weights, whole and trimmed",
