@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch", reason="the extra `model` is not installed"
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
 from transformers import PreTrainedModel, PreTrainedTokenizerFast  # noqa: E402
 
-from flywheel.build.base import CHATML_TEMPLATE, new_model  # noqa: E402
+from flywheel.build.base import new_model  # noqa: E402
+from flywheel.build.chat_template import CHATML_TEMPLATE  # noqa: E402
 from flywheel.build.shape import Family, Shape  # noqa: E402
 
 TEXTS = (

@@ -18,14 +18,12 @@ from transformers import (
 )
 
 from flywheel.build.base import (
-    CHATML_TEMPLATE,
-    PLAIN_TEMPLATE,
-    chat_template_for,
     load_base,
     load_tokenizer,
     new_model,
     save,
 )
+from flywheel.build.chat_template import CHATML_TEMPLATE, PLAIN_TEMPLATE, chat_template_for
 from flywheel.build.shape import FAMILIES, Family, Shape
 from flywheel.errors import ModelError
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from flywheel.build.base import PLAIN_TEMPLATE, load_base
+from flywheel.build.base import load_base
+from flywheel.build.chat_template import PLAIN_TEMPLATE
 from flywheel.build.sequences import (
     NO_REPLY,
     REFUSED,

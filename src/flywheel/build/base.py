@@ -32,27 +32,10 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
+from flywheel.build.chat_template import CHATML_TEMPLATE, chat_template_for
 from flywheel.build.shape import FAMILIES, Family, Shape
 from flywheel.errors import ModelError
 from flywheel.search.hub_cache import find_snapshot, hub_cache, is_hub_name
-
-CHATML_TEMPLATE = (
-    "{% for message in messages %}"
-    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-"""For a tokenizer that has ChatML's two special tokens, and no template of its own."""
-
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ bos_token if loop.first }}"
-    "{{ message['role'] }}:\n{{ message['content'] }}{{ eos_token }}\n"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}assistant:\n{% endif %}"
-)
-"""For any other: roles are plain text, and the end of a message is the end-of-text token, which
-the model knows already as the place to stop."""
 
 _CONFIGS: Mapping[Family, Callable[..., Any]] = {
     "llama": LlamaConfig,
@@ -151,14 +134,6 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return _with_literal_specials(tokenizer)
 
 
-def chat_template_for(tokenizer: PreTrainedTokenizerFast) -> str:
-    """The template of ours for a tokenizer without one, made only of what it can encode."""
-    known = tokenizer.get_vocab()
-    if "<|im_start|>" in known and "<|im_end|>" in known:
-        return CHATML_TEMPLATE
-    return PLAIN_TEMPLATE
-
-
 def new_model(
     shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int, *, context: int = 2048
 ) -> PreTrainedModel:
@@ -207,6 +182,11 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pat
     with _without_bars():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    # The name that releases 4 and 5 of transformers both know.
+    config = folder / "tokenizer_config.json"
+    named = json.loads(config.read_text(encoding="utf-8"))
+    named["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config.write_text(json.dumps(named, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def _with_literal_specials(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:

@@ -183,8 +183,9 @@ def _added(tokenizer: Any) -> tuple[int | None, int | None]:
     """What the tokenizer puts before a text and after it, by what it does and not what it says."""
     bare = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     whole = tokenizer(_PROBE)["input_ids"]
-    for before in ([], whole[:1]):
-        for after in ([], whole[-1:]):
+    nothing: list[int] = []
+    for before in (nothing, whole[:1]):
+        for after in (nothing, whole[-1:]):
             if [*before, *bare, *after] == whole:
                 return (before[0] if before else None), (after[0] if after else None)
     raise _unsupported(
@@ -226,10 +227,8 @@ def _merges(spec: Mapping[str, Any]) -> tuple[str, ...]:
 def _pairs(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The merges; older files join each pair with a space."""
     merges = spec["model"]["merges"]
-    return [
-        (pair[0], pair[1]) if not isinstance(pair, str) else tuple(pair.split(" ", 1))
-        for pair in merges
-    ]
+    parts = (pair.split(" ", 1) if isinstance(pair, str) else pair for pair in merges)
+    return [(first, second) for first, second in parts]
 
 
 def _scores(
@@ -281,4 +280,4 @@ def _chat_template(tokenizer: Any) -> str:
         template = template.get("default")
     if template and tokenizer.bos_token_id is None and "bos_token" in template:
         return "{%- set bos_token = '' -%}" + template
-    return template or ""
+    return str(template or "")

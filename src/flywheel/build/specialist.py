@@ -64,6 +64,8 @@ MOST_OF_CONTEXT = 0.25
 PATIENCE = 3
 NUM_LOOKS = 10
 """Looks at the validation part in one phase, each of which leaves a checkpoint."""
+GENERAL_BYTES = 2**20
+"""Of general language, that a trimmed vocabulary's reserve is counted on."""
 NUM_PARITY_PROMPTS = 20
 PARITY_CHARACTERS = 300
 
@@ -200,11 +202,23 @@ def _begun(
     base = load_base(plan.base, material.root, dtype=dtype)
     if plan.shape.vocab_size >= len(base.tokenizer):
         return base.model, base.tokenizer, base.notes
-    kept = choose(needs(base.tokenizer, texts), plan.shape.vocab_size, also=named_ids(base.model))
+    # What general language needs, where the owner named some, is worth more than the lowest ids.
+    general = _general(material)
+    kept = choose(
+        needs(base.tokenizer, texts),
+        plan.shape.vocab_size,
+        reserve=needs(base.tokenizer, general) if general else None,
+        also=named_ids(base.model),
+    )
     trimmed = trim_tokenizer(base.tokenizer, kept)
     trim_model(base.model, kept)
     note = f"its vocabulary is trimmed from {len(base.tokenizer)} tokens to {len(trimmed)}"
     return base.model, trimmed, (*base.notes, note)
+
+
+def _general(material: Material) -> Sequence[str]:
+    paths = [material.root / Path(name).expanduser() for name in material.settings.general]
+    return mixture.general_texts(paths, GENERAL_BYTES, Overlap()).train
 
 
 def _within(write: WriteSettings, plan: Plan) -> WriteSettings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from flywheel.build.chat_template import CHATML_TEMPLATE
 from flywheel.build.encoding import batched, encode
 from flywheel.build.merges import Merges, read_merges
 from flywheel.build.required import required
@@ -28,14 +29,6 @@ WORD_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """What a merge never crosses, to the letter as Qwen 2 splits: llama.cpp knows it as "qwen2"."""
-
-CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-)
-"""ChatML, the plainest form that llama.cpp and transformers both read."""
 
 FEWEST_TOKENS = 256 + len(SPECIAL_TOKENS)
 LONGEST_TOKEN_BYTES = 36
@@ -86,7 +79,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer,
         eos_token=END_OF_TURN,
         pad_token=END_OF_TEXT,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=CHATML_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
 

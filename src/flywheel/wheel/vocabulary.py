@@ -87,7 +87,8 @@ def show(workspace: Workspace, progress: Progress) -> Vocabulary:
             a type that cannot be trimmed.
     """
     folder, texts = _base(workspace), _texts(workspace)
-    from flywheel.build.base import chat_template_for, load_tokenizer
+    from flywheel.build.base import load_tokenizer
+    from flywheel.build.chat_template import chat_template_for
     from flywheel.build.trimming import trim_tokenizer
 
     tokenizer = load_tokenizer(folder)
