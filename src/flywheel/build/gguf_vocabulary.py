@@ -279,5 +279,5 @@ def _chat_template(tokenizer: Any) -> str:
     if isinstance(template, Mapping):
         template = template.get("default")
     if template and tokenizer.bos_token_id is None and "bos_token" in template:
-        return "{%- set bos_token = '' -%}" + template
+        return "{%- set bos_token = '' -%}" + str(template)
     return str(template or "")
