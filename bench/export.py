@@ -7,7 +7,7 @@ text, and tinystories-656k is taken where it is there. Each is exported in every
 continuations of 64 tokens after 20 prompts are compared with transformers', and the
 log-probabilities of the five likeliest tokens at every step.
 
-Short: models of 64 columns and 2 layers. Full: of 256 and 4, on the whole example.
+Short: models of 64 columns and 2 layers. Full: of 256 and 2, on the whole example.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ def _trained(family: Family, *, full: bool) -> Subject:
             family,
             tied=tied,
             width=256,
-            depth=4,
+            depth=2,
             num_texts=99,
             max_characters=10_000,
-            num_steps=300,
+            num_steps=150,
             learning_rate=1e-3,
         )
     else:
