@@ -27,7 +27,7 @@ from flywheel.build.batches import Rows, pack, pairs_as_rows
 from flywheel.build.compression import BitsPerByte
 from flywheel.build.conversations import read_training
 from flywheel.build.exercises import Library
-from flywheel.build.export import Exported, write_gguf
+from flywheel.build.export import Exported, require_exportable, write_gguf
 from flywheel.build.keystrokes import Keystrokes, keystrokes
 from flywheel.build.loop import Report, TrainingData, TrainSettings
 from flywheel.build.mixture import GENERAL_SHARE, Mixture
@@ -145,6 +145,7 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
     told("vocabulary", 0, 1)
     model, tokenizer, notes = _begun(plan, material, [*texts.train, *texts.held_out])
     told("vocabulary", 1, 1)
+    require_exportable(model)
     write = _within(material.write, plan)
     told("exercises", 0, 1)
     mixed = _mixed(material, tokenizer, write)
