@@ -1,6 +1,7 @@
 """Training beside a bare loop and beside TRL: how fast, and whether the loss is the same.
 
-    python bench/train.py [--trl PYTHON] [--rounds 5] [--steps 4] [--only speed losses chat]
+    python bench/train.py [--trl PYTHON] [--rounds 5] [--steps 5] [--threads N]
+                          [--only speed losses chat]
 
 Speed: one model, one set of texts, one batch. Contenders run in processes of their own, in turns,
 so that a busy machine slows all alike; what counts is the median of the ratios of each round. The
@@ -21,13 +22,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,9 +39,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from corpora import DATA, SEED, WORK
 from flywheel.build import objectives
-from flywheel.build.adapters import add_lora, as_reference, merge
+from flywheel.build.adapters import Trainable, add_lora, as_reference, merge
 from flywheel.build.base import load_base, new_model, save
-from flywheel.build.batches import Rows, pack, pairs_as_rows, row_numbers
+from flywheel.build.batches import Notes, Rows, pack, pairs_as_rows, row_numbers
 from flywheel.build.conversations import read_training
 from flywheel.build.loop import TrainingData, TrainSettings, evaluate, train
 from flywheel.build.machine import probe
@@ -101,7 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="training beside a bare loop and beside TRL")
     parser.add_argument("--trl", type=Path, help="the Python of an environment that has TRL")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4, help="of the optimizer, in each round")
+    parser.add_argument("--steps", type=int, default=5, help="of the optimizer, in each round")
+    parser.add_argument("--threads", type=int, help="of each contender; one on a busy machine")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -123,10 +126,15 @@ def speed(arguments: argparse.Namespace) -> None:
     machine = probe()
     precision = "bf16" if machine.bf16_flops > machine.fp32_flops else "f32"
     texts, pairs = make_speed_data()
-    common = {"steps": arguments.steps, "precision": precision, "threads": machine.num_cores}
-    told = {"model": str(FOLDER / "model"), **common}
-    learning = Task(kind="sft", data=str(texts), **told)
-    preferring = Task(kind="dpo", data=str(pairs), **told)
+    learning = Task(
+        kind="sft",
+        model=str(FOLDER / "model"),
+        data=str(texts),
+        steps=arguments.steps,
+        precision=precision,
+        threads=arguments.threads or machine.num_cores,
+    )
+    preferring = replace(learning, kind="dpo", data=str(pairs))
     for title, unit, contenders in (
         (
             f"Next token, {SHAPE.num_params / 1e6:.0f}M parameters, {precision}",
@@ -214,24 +222,31 @@ def peer(python: Path, task: Task) -> list[str]:
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[Callable[[], Result]]:
     """A contender in a process of its own, that runs a round when it is asked to."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=_environment(),
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        yield lambda: Result(**_asked(process.stdin, process.stdout))  # type: ignore[arg-type]
-        process.stdin.close()
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=_environment(),
+        ) as process,
+    ):
+        requests, answers = process.stdin, process.stdout
+        assert requests is not None and answers is not None
 
+        def ask() -> Result:
+            requests.write("\n")
+            requests.flush()
+            answer = answers.readline()
+            if not answer:
+                said.seek(0)
+                raise SystemExit(f"A contender broke off: {said.read()[-2000:]}")
+            return Result(**json.loads(answer))
 
-def _asked(requests: IO[str], answers: IO[str]) -> dict[str, float]:
-    requests.write("\n")
-    requests.flush()
-    found: dict[str, float] = json.loads(answers.readline())
-    return found
+        yield ask
+        requests.close()
 
 
 def _environment() -> dict[str, str]:
@@ -256,7 +271,8 @@ def print_speed(title: str, unit: str, results: dict[str, list[Result]]) -> None
         title,
         ["", unit, "flywheel is faster by", "by time of the cores"],
         rows,
-        f"medians of {len(results[first])} rounds in turns; batches of {BATCH}, context {CONTEXT}",
+        f"medians of {len(results[first])} rounds in turns; batches of {BATCH}, context {CONTEXT}; "
+        "the first step of a round is not counted",
     )
 
 
@@ -271,8 +287,27 @@ def serve(contender: str, task: Task) -> None:
         print(json.dumps(asdict(CONTENDERS[contender](task))), flush=True)
 
 
+class Noted(DirectPreference):
+    """Says what computing the reference took."""
+
+    seconds, core_seconds = 0.0, 0.0
+
+    def note(self, model: Trainable, rows: Rows) -> Notes:
+        begun = now()
+        noted = super().note(model, rows)
+        Noted.seconds, Noted.core_seconds = (
+            after - before for before, after in zip(begun, now(), strict=True)
+        )
+        return noted
+
+
+def now() -> tuple[float, float]:
+    """On the clock, and on the cores."""
+    return time.perf_counter(), time.process_time()
+
+
 def train_with_flywheel(task: Task) -> Result:
-    """The whole call: its first and last checkpoints, and a preference's reference, included."""
+    """The loop as it is called anywhere; a preference's reference is part of its time."""
     model = load_base(task.model, Path("/")).model
     settings = TrainSettings(
         num_steps=task.steps,
@@ -282,17 +317,23 @@ def train_with_flywheel(task: Task) -> Result:
         evaluate_every=task.steps + 1,
         precision="bf16" if task.precision == "bf16" else "f32",
     )
-    objective: Objective = NextToken() if task.kind == "sft" else DirectPreference()
-    # As many preferences as are learned from: each has its reference computed once.
+    is_text = task.kind == "sft"
+    # As many preferences as are learned from.
     rows = read_rows(task, limit=task.batch * task.steps)
     folder = FOLDER / f"run-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
-    seconds, core_seconds = time.perf_counter(), time.process_time()
-    report = train(model, TrainingData(train=rows), objective, settings, folder)
-    seconds, core_seconds = time.perf_counter() - seconds, time.process_time() - core_seconds
+    ends: list[tuple[float, float]] = []
+    objective: Objective = NextToken() if is_text else Noted()
+    data = TrainingData(train=rows)
+    report = train(model, data, objective, settings, folder, lambda _: ends.append(now()))
     shutil.rmtree(folder)
-    num_items = report.num_tokens if task.kind == "sft" else task.batch * task.steps
-    return Result(seconds=seconds, core_seconds=core_seconds, num_items=num_items)
+    counted = 1 - 1 / task.steps
+    num_items = report.num_tokens if is_text else task.batch * task.steps
+    return Result(
+        seconds=ends[-1][0] - ends[0][0] + counted * Noted.seconds,
+        core_seconds=ends[-1][1] - ends[0][1] + counted * Noted.core_seconds,
+        num_items=counted * num_items,
+    )
 
 
 def train_bare(task: Task) -> Result:
@@ -303,7 +344,7 @@ def train_bare(task: Task) -> Result:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
     is_bf16 = task.precision == "bf16"
     num_tokens = 0
-    seconds, core_seconds = time.perf_counter(), time.process_time()
+    ends: list[tuple[float, float]] = []
     for step in range(task.steps):
         numbers = row_numbers(rows, step * task.batch, task.batch, task.seed)
         ids, positions, labels = padded(rows, numbers)
@@ -314,10 +355,11 @@ def train_bare(task: Task) -> Result:
         optimizer.step()
         optimizer.zero_grad()
         num_tokens += sum(len(rows.items[place]) for row in numbers for place in rows.rows[row])
+        ends.append(now())
     return Result(
-        seconds=time.perf_counter() - seconds,
-        core_seconds=time.process_time() - core_seconds,
-        num_items=num_tokens,
+        seconds=ends[-1][0] - ends[0][0],
+        core_seconds=ends[-1][1] - ends[0][1],
+        num_items=num_tokens * (1 - 1 / task.steps),
     )
 
 
