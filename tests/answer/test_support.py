@@ -82,6 +82,29 @@ def test_chinese_numerals_and_digits_are_the_same_numbers() -> None:
     assert supported("逾期三十日未缴纳的，予以受理。", FEES) is None
 
 
+@pytest.mark.parametrize(
+    ("sentence", "text", "holds"),
+    [
+        ("The warranty lasts three years.", "The warranty lasts two years.", False),
+        ("The warranty lasts 2 years.", "The warranty lasts two years.", True),
+        ("The warranty lasts one year.", "The warranty lasts two years.", False),
+        ("试用期不得超过六个月。", "试用期不得超过二个月。", False),
+        ("试用期不得超过2个月。", "试用期不得超过两个月。", True),
+        ("应当在五小时内报告主管部门。", "应当在三小时内报告主管部门。", False),
+        ("须有三名以上股东签字同意。", "须有二名以上股东签字同意。", False),
+        ("须经三分之二的股东签字同意。", "须经三分之一的股东签字同意。", False),
+        ("Store the battery at 20 degrees.", "Store the battery at -20 degrees.", False),
+        ("Store the battery at -20 degrees.", "Store the battery at -20 degrees.", True),
+        ("Inflate the tyres to 2.5 psi.", "Inflate the tyres to 2.5 bar.", False),
+        ("Inflate the tyres to 2.50 bar.", "Inflate the tyres to 2.5 bar.", True),
+        ("Wait 10 to 20 minutes with the lid shut.", "Wait 10-20 minutes with the lid shut.", True),
+        ("The price is 1,200 euros a month.", "The price is 1200 euros a month.", True),
+    ],
+)
+def test_numbers_are_compared_by_value_and_unit(sentence: str, text: str, holds: bool) -> None:
+    assert (supported(sentence, text) is not None) is holds
+
+
 def test_a_sentence_about_the_lamp_is_not_supported_by_the_same_words_about_the_horn() -> None:
     horn = passage("Turn the horn to the left by a quarter and pull it out.", "horn")
     lamp = passage("Turn the lamp to the left by a quarter and pull it out.", "lamp")

@@ -53,7 +53,7 @@ def write(frequencies: Frequencies, said: str, question: str = ASKED) -> Written
     """What is made of a model's words, which come a few characters at a time."""
     engine = FakeEngine()
     engine.queue(FakeAnswer(pieces=tuple(said[at : at + 3] for at in range(0, len(said), 3))))
-    return Writer(engine, frequencies, WriteSettings()).write(question, HITS)
+    return Writer(lambda: engine, frequencies, WriteSettings()).write(question, HITS)
 
 
 def test_each_sentence_is_shown_with_the_passage_that_supports_it(
@@ -129,7 +129,7 @@ def test_a_model_that_says_nothing_falls_back_to_quoting(frequencies: Frequencie
 def test_an_engine_that_fails_falls_back_to_quoting(frequencies: Frequencies) -> None:
     engine = FakeEngine()
     engine.queue(EngineError("The engine broke off."))
-    written = Writer(engine, frequencies, WriteSettings()).write(ASKED, HITS)
+    written = Writer(lambda: engine, frequencies, WriteSettings()).write(ASKED, HITS)
     assert written.shortfall == "The engine broke off."
 
 
@@ -139,7 +139,7 @@ def test_sentences_come_one_by_one_and_whoever_stops_reading_stops_the_engine(
     engine = FakeEngine()
     pieces = ("Check the pressure every month. [1]", " The boot", " opens with the button.")
     engine.queue(FakeAnswer(pieces=pieces, delay_seconds=0.05))
-    stream = Writer(engine, frequencies, WriteSettings()).stream(ASKED, HITS)
+    stream = Writer(lambda: engine, frequencies, WriteSettings()).stream(ASKED, HITS)
     first = next(stream)
     assert first.text == "Check the pressure every month."
     assert first.citation is not None
@@ -152,7 +152,7 @@ def test_a_sentence_that_the_length_cut_is_not_shown(frequencies: Frequencies) -
     engine = FakeEngine()
     engine.queue("Check the pressure every month. Inflate the tyres to 2.5 bar when they are cold.")
     settings = WriteSettings(max_tokens=10)
-    written = Writer(engine, frequencies, settings).write(ASKED, HITS)
+    written = Writer(lambda: engine, frequencies, settings).write(ASKED, HITS)
     assert written.draft in ("", "Check the pressure every month.")
 
 

@@ -5,6 +5,7 @@ By what was learned, if anything was.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -108,6 +109,21 @@ class Assistant:
         texts = tuple(hit.passage.text for hit in readings(hits))
         return Observation(answer=answer, features=values, readings=texts)
 
+    def quoting_only(self) -> Assistant:
+        """The same, with nobody who words the answers."""
+        return self.with_writers({})
+
+    def strict(self) -> Assistant:
+        """The same, where an engine that fails is an error and not a quoted answer."""
+        writers = {language: writer.strict() for language, writer in self.writers.items()}
+        return self.with_writers(writers)
+
+    def with_writers(self, writers: Mapping[WrittenLanguage, Writer]) -> Assistant:
+        """The same, with these to word the answers."""
+        other = copy.copy(self)
+        other.writers = dict(writers)
+        return other
+
     def search(self, question: str, reader: Reader, near: Neighbours | None = None) -> list[Hit]:
         """What the question finds, best first.
 
@@ -131,8 +147,11 @@ def _worded(quoted: Answer, writer: Writer, hits: list[Hit]) -> Answer:
     timings = quoted.timings_ms | {"write": 1000 * seconds}
     timings["total"] += 1000 * seconds
     if written.is_untold:
+        # Silence is scored as silence: nothing is drafted.
         silent = _abstaining(quoted.question, hits)
-        return replace(quoted, answer=silent, kind="abstain", timings_ms=timings)
+        return replace(
+            quoted, answer=silent, draft="", kind="abstain", citations=(), timings_ms=timings
+        )
     if written.shortfall:
         return replace(quoted, shortfall=written.shortfall, timings_ms=timings)
     return replace(

@@ -34,9 +34,30 @@ LONGEST_RUN = 3
 WORTH_ANOTHER = 0.1
 """What a further sentence must add to the share to be quoted as well."""
 
-_NUMBER = re.compile(
-    r"\d+(?:[.,]\d+)*|[零〇一二三四五六七八九十百千万亿两]{2,}|[一二三四五六七八九十两](?=[年月日天周元条倍次岁])"
+_SPELLED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty"
 )
+_WORDS = {name: str(value) for value, name in enumerate(_SPELLED.split())} | {
+    "thirty": "30",
+    "forty": "40",
+    "fifty": "50",
+    "sixty": "60",
+    "ninety": "90",
+}
+_UNITS = (
+    r"years?|months?|weeks?|days?|hours?|minutes?|seconds?|times?|percent|degrees?|bar|psi|kpa"
+    r"|km/h|mph|kwh|kw|km|cm|mm|kg|mg|ml|miles?|metres?|meters?|litres?|liters?|euros?|dollars?"
+    r"|[%€$£]|°[cf]?|小时|分钟|公里|公斤|厘米|毫米|千米|千克|[年月日天周元角分条款项倍次岁名人米升克度秒个]"
+)
+_NUMBER = re.compile(
+    r"(?P<digits>(?<![\w.,-])[-−]?\d+(?:[.,]\d+)*|(?<=[^\W\d_])\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*)"
+    r"|(?P<han>[零〇一二三四五六七八九十百千万两]+)"
+    rf"|\b(?P<word>{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b"
+)
+_UNIT_BEHIND = re.compile(rf"\s*(?:个(?=月|小时))?(?P<unit>{_UNITS})(?![a-z])")
+_COUNTLESS = {"一", "one"}
+"""As often "a" or "some" as a number: counted where a unit follows."""
 REACH = 3
 """Words, or Chinese characters, behind a denial: the first is denied, the others may be."""
 _BETWEEN = frozenset({"a", "an", "the", "to", "be", "been", "have", "has", "any", "yet", "also"})
@@ -67,7 +88,7 @@ def support(sentence: str, passages: Sequence[Passage], frequencies: Frequencies
 
 def _in_passage(sentence: str, passage: Passage, frequencies: Frequencies) -> Support | None:
     # Numbers are compared by value, below: 三十 and 30 share no term.
-    terms = term_ids(_NUMBER.sub(" ", fold(sentence)))
+    terms = term_ids(_NUMBER.sub(_beside, fold(sentence)))
     weights = frequencies.idf(terms)
     total = float(weights.sum())
     spans = sentences(passage.text)
@@ -128,12 +149,37 @@ def _run(
 
 @lru_cache(maxsize=2048)
 def numbers(text: str) -> frozenset[str]:
-    """The numbers of a text by their value, in digits or in Chinese numerals."""
+    """The numbers of a text by their value, `30`, and with the unit behind each, `30 day`:
+    digits, Chinese numerals, English words up to twenty and tens."""
+    folded = fold(text)
     found = set()
-    for match in _NUMBER.finditer(fold(text)):
-        digits = match[0].replace(",", "")
-        found.add(digits if digits[0].isdigit() else value_of(digits))
+    for match in _NUMBER.finditer(folded):
+        unit = _UNIT_BEHIND.match(folded, match.end())
+        if match[0] in _COUNTLESS and not unit:
+            continue
+        value = _value(match)
+        found.add(value)
+        if unit:
+            found.add(f"{value} {unit['unit'].removesuffix('s')}")
     return frozenset(found)
+
+
+def _beside(match: re.Match[str]) -> str:
+    """What stands for a number where words are compared: 一 and one are words as well."""
+    return match[0] if match[0] in _COUNTLESS else " "
+
+
+def _value(match: re.Match[str]) -> str:
+    if match["han"]:
+        return value_of(match["han"].replace("〇", "零"))
+    if match["word"]:
+        return _WORDS[match["word"]]
+    digits = match["digits"].replace("−", "-")
+    if re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
+        digits = digits.replace(",", "")
+    whole, point, rest = digits.replace(",", ".").partition(".")
+    rest = rest.rstrip("0")
+    return f"{whole}.{rest}" if point and rest else whole
 
 
 def contradict(one: str, other: str) -> bool:

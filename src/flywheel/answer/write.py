@@ -11,7 +11,8 @@ tell, that is the answer. Which languages a version writes in is decided by the 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +23,7 @@ from flywheel.answer.quote import sentences
 from flywheel.answer.settings import WriteSettings
 from flywheel.answer.support import Support, support
 from flywheel.engine.protocol import Engine, Request, Sampling
-from flywheel.errors import EngineError
+from flywheel.errors import EngineError, FlywheelError
 from flywheel.records import Citation, Hit
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import LATIN_WORD, fold, has_han
@@ -31,6 +32,11 @@ WrittenLanguage = Literal["en", "zh"]
 
 _MARKERS = re.compile(r"\s*[\[【［]\s*(\d+(?:\s*[,，、]\s*\d+)*)\s*[\]】］]")
 _ALL_MARKERS = re.compile(rf"(?:{_MARKERS.pattern})+")
+LEFT_ALONE_SECONDS = 30
+"""How long an engine that failed is not asked again."""
+
+_THINKS = "<think>"
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _BEGUN = re.compile(r"\s*(?:[\[【［][\d\s,，、]*)?")
 """What may still become a mark."""
 
@@ -67,16 +73,44 @@ def language_of(question: str) -> WrittenLanguage:
 
 
 class Writer:
-    """A version's model, ready to word answers."""
+    """A version's model, ready to word answers; its engine is opened when it is first asked."""
 
-    def __init__(self, engine: Engine, frequencies: Frequencies, settings: WriteSettings) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        frequencies: Frequencies,
+        settings: WriteSettings,
+        *,
+        is_strict: bool = False,
+    ) -> None:
+        """
+        Args:
+            engine: the open engine, whenever it is asked for.
+            is_strict: an engine that fails is an error, and not a shortfall.
+        """
         self._engine, self._frequencies, self._settings = engine, frequencies, settings
+        self._is_strict = is_strict
+        self._asked_again_at = 0.0
+
+    def strict(self) -> Writer:
+        """The same, where an engine that fails is an error: it says nothing of the model."""
+        return Writer(self._engine, self._frequencies, self._settings, is_strict=True)
 
     def write(self, question: str, hits: Sequence[Hit]) -> Written:
-        """The whole answer. Falls short, and raises nothing, where the engine fails."""
+        """The whole answer. Where the engine fails it falls short, and is left alone for a while:
+        nobody else should wait for it.
+
+        Raises:
+            FlywheelError: the engine failed, and the writer is strict.
+        """
+        if time.monotonic() < self._asked_again_at:
+            return _fallen_short("the model did not answer a moment ago")
         try:
             return collected(self.stream(question, hits), language_of(question))
-        except EngineError as error:
+        except FlywheelError as error:
+            if self._is_strict:
+                raise
+            self._asked_again_at = time.monotonic() + LEFT_ALONE_SECONDS
             return _fallen_short(str(error))
 
     def stream(self, question: str, hits: Sequence[Hit]) -> Generator[Sentence]:
@@ -89,7 +123,7 @@ class Writer:
             question,
             [hit.passage for hit in hits],
             self._settings.context_tokens,
-            self._engine.count_tokens,
+            self._engine().count_tokens,
         )
         yield from self.of_prompt(prompt)
 
@@ -102,14 +136,19 @@ class Writer:
     def _said(self, prompt: Prompt) -> Generator[str]:
         """What the model says, a sentence at a time; one that `max_tokens` cut is not said."""
         sampling = Sampling(max_tokens=self._settings.max_tokens)
+        request = Request(messages=prompt.messages, sampling=sampling)
         waiting, finish = "", None
-        with self._engine.generate(Request(messages=prompt.messages, sampling=sampling)) as said:
+        with self._engine().generate(request) as said:
             for piece in said:
-                waiting += piece.text
+                waiting = _spoken(waiting + piece.text)
                 finish = piece.finish or finish
+                if waiting.lstrip().startswith(_THINKS):
+                    continue
                 *whole, waiting = _split(waiting)
                 yield from whole
-        if waiting.strip() and finish != "length":
+        if finish == "cancelled":
+            raise EngineError("The engine was closed while it answered.")
+        if waiting.strip() and finish != "length" and not waiting.lstrip().startswith(_THINKS):
             yield waiting
 
     def _checked(self, text: str, prompt: Prompt) -> Sentence:
@@ -159,6 +198,11 @@ def _fallen_short(reason: str) -> Written:
     return Written(text="", draft="", citations=(), shortfall=reason)
 
 
+def _spoken(text: str) -> str:
+    """Without what a thinking model says to itself first, and without what steers a terminal."""
+    return _THOUGHT.sub("", "".join(char for char in text if char == "\n" or char.isprintable()))
+
+
 def _split(text: str) -> list[str]:
     """The sentences that are complete, then the rest, which more words may still belong to.
 
@@ -201,4 +245,4 @@ _UNTOLD: Mapping[str, str] = {language: _plain(text) for language, text in UNTOL
 
 
 def _is_untold(text: str) -> bool:
-    return any(_plain(text).startswith(each) for each in _UNTOLD.values())
+    return _plain(text) in _UNTOLD.values()

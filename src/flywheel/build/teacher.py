@@ -47,7 +47,7 @@ def taught_by(
     Raises:
         ModelError: the teacher does not answer any more.
     """
-    writer = Writer(teacher, frequencies, settings)
+    writer = Writer(lambda: teacher, frequencies, settings)
     said: list[Conversation] = []
     num_worded = num_failures = 0
     with ThreadPoolExecutor(NUM_ASKED) as asking:

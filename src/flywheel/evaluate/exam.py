@@ -113,11 +113,16 @@ def sit(
         rows.append(metrics.mark(question, answer, latency_ms=latency_ms, group=group))
         if progress:
             progress(len(rows), len(questions))
+    return scored(rows, time.perf_counter() - started)
+
+
+def scored(rows: Sequence[Row], seconds: float) -> Sitting:
+    """A sitting of these questions."""
     return Sitting(
         rows=tuple(rows),
         metrics=metrics.score(rows),
         metrics_by={name: metrics.score(part) for name, part in _parts(rows).items()},
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
 
 

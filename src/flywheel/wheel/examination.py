@@ -14,7 +14,7 @@ from flywheel.build.questions import SYNTHETIC
 from flywheel.errors import SourceError
 from flywheel.evaluate import metrics, text
 from flywheel.evaluate.compare import ERROR_RATE, enough
-from flywheel.evaluate.exam import Sitting, read_exam, sit
+from flywheel.evaluate.exam import Sitting, read_exam, scored, sit
 from flywheel.learn.feedback import normal_form
 from flywheel.learn.groups import group
 from flywheel.records import ExamQuestion, to_json
@@ -37,6 +37,8 @@ SEED = 2
 """Of synthetic exams: not the one that training questions are drawn by."""
 
 _DECISIONS = "gain_decisions"
+TRIED = "writers_tried"
+"""Which writers were decided on, each by a digest of it, the language's questions and the rules."""
 _JUDGED = "judged_by"
 """By the number of a version, the digest of the exam and the rules that decided on it."""
 
@@ -87,8 +89,13 @@ def groups(exam: Sequence[ExamQuestion]) -> dict[str, str]:
 def evaluate(
     exam: Sequence[ExamQuestion], assistant: Assistant, workspace: Workspace, progress: Progress
 ) -> Sitting:
-    """One version sits the exam, as a reader who sees everything; no correction answers for it."""
+    """One version sits the exam, as a reader who sees everything; no correction answers for it.
+
+    Raises:
+        FlywheelError: an engine that words its answers failed: that says nothing of the version.
+    """
     reader = workspace.reader()
+    assistant = assistant.strict()
     return sit(
         exam,
         lambda question: assistant.ask(question, reader),
@@ -163,8 +170,8 @@ def _holds(index: PassageIndex, evidence: str) -> bool:
 
 def without(sitting: Sitting, ids: frozenset[str]) -> Sitting:
     """The sitting as it would have been without these questions."""
-    rows = tuple(row for row in sitting.rows if row.question.id not in ids)
-    return replace(sitting, rows=rows, metrics=metrics.score(rows)) if ids else sitting
+    rows = [row for row in sitting.rows if row.question.id not in ids]
+    return scored(rows, sitting.seconds) if ids else sitting
 
 
 def is_synthetic(exam: Sequence[ExamQuestion]) -> bool:
@@ -223,6 +230,7 @@ def judged_by(conn: Connection, exam: Sequence[ExamQuestion], rules: GateSetting
 def forget(conn: Connection) -> None:
     """Lets whatever was judged be examined again, beside a champion that no decision was about."""
     state.remove(conn, _JUDGED)
+    state.remove(conn, TRIED)
 
 
 def remember(
