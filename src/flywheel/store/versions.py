@@ -162,9 +162,17 @@ def learned_from(conn: Connection, number: int) -> set[str]:
 
 
 def that_learned(conn: Connection, feedback: str) -> list[int]:
-    """The numbers of the versions that learned from one act of feedback."""
+    """The numbers of the versions that learned from one act of feedback, or whose model did."""
     query = select(version_feedback.c.version).where(version_feedback.c.feedback == feedback)
-    return list(conn.scalars(query.order_by(version_feedback.c.version)))
+    found = set(conn.scalars(query))
+    holding = select(index_documents.c.index).where(index_documents.c.document == feedback)
+    models = set(conn.scalars(holding))
+    if models:
+        for each in list_versions(conn):
+            writers = each.bundle.get("writers", {}).values()
+            if any(writer["model"] in models for writer in writers):
+                found.add(each.number)
+    return sorted(found)
 
 
 def held_by(conn: Connection, artifact: str) -> set[str]:

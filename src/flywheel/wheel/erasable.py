@@ -112,10 +112,17 @@ def _of_source(conn: Connection, place: str) -> Items:
             copied.found_in_texts([candidates])
         ):
             shown.add(id)
+    # Acts on an answer repeat it; a model may have worded it, so that no sentence is the source's.
+    on_shown = redaction.acts_on(conn, shown)
+    repeating = {
+        id
+        for id, its_kind, _ in redaction.said(conn)
+        if its_kind not in _OWN_WORDS and id in on_shown
+    }
     return Items(
         interactions=frozenset(asked),
         shown=frozenset(shown),
-        feedback=frozenset(acts),
+        feedback=frozenset(acts | repeating),
         documents=frozenset(chosen),
         files=frozenset(id for id, each in chosen.items() if each.source not in whole),
         sources=frozenset(whole),

@@ -216,7 +216,7 @@ def _why_none(learnable: Callable[[], Learnable], act: Feedback, entry: Entry | 
     if act.id in left.left_out:
         return left.left_out[act.id]
     if act.id not in left.feedback:
-        return "it tells which answer is better, and no version learns from that yet"
+        return "it tells which answer is better, which a model learns from: flywheel turn --model"
     num_leading = sum(bool(each.passages) for each in left.examples)
     if num_leading < FEWEST:
         return (

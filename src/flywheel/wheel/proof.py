@@ -200,7 +200,8 @@ def _by_asking(workspace: Workspace, needles: Needles, taken: Collection[str]) -
         if versions.champion(conn) is None:
             return
     for piece in sorted(needles.pieces, key=lambda each: (-len(each), each))[:NUM_ASKED]:
-        answer, version = workspace.answer(piece)
+        # What was erased is sent to nobody.
+        answer, version = workspace.answer(piece, quoting_only=True)
         shown = json.dumps(to_json(replace(answer, question="")), ensure_ascii=False)
         if answer.correction in taken or needles.found_in(_bytes(shown)):
             yield f"an answer of version {version.number}"

@@ -94,6 +94,7 @@ def turn(
         ]
         if model:
             revolutions.append(revolve_model(workspace, index, learnable, exam, progress))
+            workspace.close_engines()  # the one that did not win is of no more use
     made = [each for each in revolutions if each.sitting]
     last = made[-1] if made else revolutions[-1]
     return Turned(
@@ -149,7 +150,8 @@ def revolve_model(
     made = modelling.report(workspace, writer["model"]) if writer["model"] else None
     trial = writing.trial(workspace, champion, writer, exam, progress)
     if trial is None:
-        return _nothing_new(champion)._replace(model=made)
+        reason = "this model was tried on this exam before, or writes already"
+        return Revolution(champion, (reason,), None, made)
     decision = writing.decide(workspace, trial)
     challenger = writing.challenger(workspace, champion, trial, decision)
     sitting = writing.sitting(trial, decision)
@@ -289,7 +291,8 @@ def keep(
             examination.remember(conn, version.number, exam, workspace.settings.gate)
         if decision.tested_gain:
             examination.count_decision(conn, exam)
-        also(conn)
+        if not has_moved:
+            also(conn)
         if won:
             versions.set_champion(conn, version.number, reason="; ".join(version.reasons[:1]))
         if won and decision.sets_bar:

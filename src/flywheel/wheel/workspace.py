@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from urllib.parse import quote
 from sqlalchemy.engine import make_url
 
 from flywheel.artifacts import Artifacts
-from flywheel.errors import WorkspaceBusy, WorkspaceError
+from flywheel.errors import ModelError, WorkspaceBusy, WorkspaceError
 from flywheel.records import PUBLIC, Answer, Interaction, from_json
 from flywheel.store import documents, interactions, versions
 from flywheel.store.database import Database
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 # What answers is imported when it is asked for: going back to an earlier version takes no second.
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
+
+TEMPLATE_TOKENS = 64
+"""Room for what a chat template puts around a prompt."""
 
 MODEL = "model.gguf"
 """The served file in a model's artifact."""
@@ -70,6 +74,7 @@ class Workspace:
         self._live_corrections: LiveCorrections | None = None
         self._embedders: dict[str, Embedder] = {}
         self._engines: dict[str, Engine] = {}
+        self._opening = threading.Lock()
 
     @classmethod
     def init(cls, folder: Path | str) -> Self:
@@ -249,40 +254,55 @@ class Workspace:
         return LearnedChoice.load(folder / CHOICE, index.frequencies, settings)
 
     def writer(self, writer: dict[str, Any], index: PassageIndex) -> Writer:
-        """A model that words answers, as a bundle names it.
-
-        Raises:
-            WorkspaceError: it is missing from the artifacts.
-            ModelError: it cannot be served here.
-        """
+        """A model that words answers, as a bundle names it. Opened when it is first asked."""
         from flywheel.answer.settings import WriteSettings
         from flywheel.answer.write import Writer
 
         settings = WriteSettings.model_validate(writer["write"])
-        return Writer(self._engine(writer, settings), index.frequencies, settings)
+        return Writer(lambda: self._engine(writer, settings), index.frequencies, settings)
 
     def _engine(self, writer: dict[str, Any], settings: WriteSettings) -> Engine:
         key = json.dumps([writer["model"], writer["engine"]], sort_keys=True)
-        if key not in self._engines:
-            self._engines[key] = self._opened(writer, settings)
-        return self._engines[key]
+        with self._opening:
+            if key not in self._engines:
+                self._engines[key] = self._opened(writer, settings)
+            return self._engines[key]
 
     def _opened(self, writer: dict[str, Any], settings: WriteSettings) -> Engine:
+        """
+        Raises:
+            WorkspaceError: it is missing from the artifacts, or the settings name it no more.
+            ModelError, EngineError: it cannot be served here.
+        """
         if not writer["model"]:
-            from flywheel.engine.remote import RemoteEngine
-            from flywheel.engine.settings import EngineSettings
-
-            return RemoteEngine.open(EngineSettings.model_validate(writer["engine"]))
-        from flywheel.engine.embedded import EmbeddedEngine
-
+            return self._remote(writer["engine"])
         folder = self.artifacts.find("model", writer["model"])
         if folder is None:
             raise WorkspaceError(
                 f"A model is missing from {self.artifacts.root}. `flywheel turn --model` builds "
                 "it again; `flywheel versions rollback` goes back."
             )
-        context = settings.context_tokens + settings.max_tokens
+        try:
+            from flywheel.engine.embedded import EmbeddedEngine
+        except ImportError as error:
+            raise ModelError(
+                "A model is served by xllamacpp, which is not installed or lacks libgomp here: "
+                "pip install 'flywheel-assistant[model]' (docs/models.md)."
+            ) from error
+        context = settings.context_tokens + settings.max_tokens + TEMPLATE_TOKENS
         return EmbeddedEngine.open(folder / MODEL, context_tokens=context)
+
+    def _remote(self, named: dict[str, Any]) -> Engine:
+        """The engine that a version was examined with, as far as the settings still name it."""
+        settings = self.settings.engine
+        if (settings.url, settings.model) != (named["url"], named["model"]):
+            raise WorkspaceError(
+                "The settings no longer name the engine that this version was examined with, so "
+                "nothing is sent to it."
+            )
+        from flywheel.engine.remote import RemoteEngine
+
+        return RemoteEngine.open(settings)
 
     def champion(self) -> Version:
         """The version that serves.
@@ -333,27 +353,41 @@ class Workspace:
         return Asked(answer=answer, interaction=interaction.id)
 
     def answer(
-        self, question: str, user: str = "owner", labels: Sequence[str] | None = None
+        self,
+        question: str,
+        user: str = "owner",
+        labels: Sequence[str] | None = None,
+        *,
+        quoting_only: bool = False,
     ) -> tuple[Answer, Version]:
-        """Answers a question as `ask` does, and keeps nothing of it. With the version that did."""
+        """Answers a question as `ask` does, and keeps nothing of it. With the version that did.
+
+        Args:
+            quoting_only: asks no model, and so sends nothing to a remote one.
+        """
         version = self.champion()
+        reader = self.reader(labels)
         try:
-            return self._answer(version, question, user, self.reader(labels)), version
+            return self._answer(version, question, user, reader, quoting_only), version
         except Exception:
             # Another process may promote and erase meanwhile: then the new champion answers.
             standing = self.champion()
             if standing.number == version.number:
                 raise
-        return self._answer(standing, question, user, self.reader(labels)), standing
+        return self._answer(standing, question, user, self.reader(labels), quoting_only), standing
 
-    def _answer(self, version: Version, question: str, user: str, reader: Reader) -> Answer:
+    def _answer(
+        self, version: Version, question: str, user: str, reader: Reader, quoting_only: bool
+    ) -> Answer:
         from flywheel.answer.corrected import corrected
 
         for other in self._assistants.keys() - {version.number}:
             # What no longer serves may be erased: nothing of it stays in memory.
             self._assistants.pop(other, None)
-            self._close_engines()
+            self.close_engines()
         assistant = self.assistant(version)
+        if quoting_only:
+            assistant = assistant.quoting_only()
         started = time.perf_counter()
         match = self.corrections.match(question, user, reader)
         given = match and corrected(question, match, assistant.index, reader)
@@ -362,13 +396,17 @@ class Workspace:
         total = 1000 * (time.perf_counter() - started)
         return replace(given, version=version.number, timings_ms={"total": total})
 
-    def _close_engines(self) -> None:
-        while self._engines:
-            self._engines.popitem()[1].close()
+    def close_engines(self) -> None:
+        """Closes the engines that are open; whoever still writes opens one again."""
+        with self._opening:
+            engines = list(self._engines.values())
+            self._engines.clear()
+        for engine in engines:
+            engine.close()
 
     def close(self) -> None:
         """Closes the database and the engines."""
-        self._close_engines()
+        self.close_engines()
         self.database.close()
 
     def __enter__(self) -> Self:

@@ -7,7 +7,6 @@ gate finds the model's words to be better answers. docs/models.md tells it to ow
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,7 @@ from sqlalchemy import Connection
 
 from flywheel.answer.assistant import Assistant
 from flywheel.answer.write import WrittenLanguage, language_of
-from flywheel.evaluate import metrics
-from flywheel.evaluate.exam import Sitting
+from flywheel.evaluate.exam import Sitting, scored
 from flywheel.records import ExamQuestion, to_json
 from flywheel.store import state, versions
 from flywheel.store.versions import Version
@@ -35,9 +33,6 @@ UNHEARD = gate.Decision(
     promote=False, rule="no gain", reasons=("none of its words stood the check",)
 )
 """No answer is another one, so that there is nothing to compare."""
-
-_TRIED = "writers_tried"
-"""Which writers were decided on, each by a digest of it, the language's questions and the rules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,11 +69,15 @@ def trial(
     exam: Sequence[ExamQuestion],
     progress: Progress,
 ) -> Trial | None:
-    """Both sit the exam; None where the same exam has decided on the writer already."""
+    """Both sit the exam; None where the same exam has decided on the writer already.
+
+    Raises:
+        FlywheelError: an engine failed, which says nothing of the model; nothing is remembered.
+    """
     writes = champion.bundle.get("writers", {})
     asked = {language_of(each.question) for each in exam}
     with workspace.database.read() as conn:
-        tried = set(state.get(conn, _TRIED) or ())
+        tried = set(state.get(conn, examination.TRIED) or ())
     rules = workspace.settings.gate.of_writing
     languages = tuple(
         language
@@ -90,9 +89,8 @@ def trial(
     if not languages:
         return None
     serving, num_switched_off = examination.unprepared(workspace, champion, exam)
-    writing = copy.copy(serving)
     one = workspace.writer(dict(writer), serving.index)
-    writing.writers = serving.writers | dict.fromkeys(languages, one)
+    writing = serving.with_writers(serving.writers | dict.fromkeys(languages, one))
     return Trial(
         writer=writer,
         languages=languages,
@@ -116,9 +114,9 @@ def decide(workspace: Workspace, tried: Trial) -> Decided:
             f"in {LANGUAGES[language]} "
             f"{'the model writes' if decision.promote else 'the documents are quoted'}: {reason}"
             for language, decision in each.items()
-            for reason in decision.reasons[:1]
+            for reason in _telling(decision)
         ),
-        sets_bar=bool(won),
+        sets_bar=bool(won) and _is_best(workspace),
     )
 
     def remember(conn: Connection) -> None:
@@ -126,8 +124,8 @@ def decide(workspace: Workspace, tried: Trial) -> Decided:
             asked = _asked_in(language, tried.exam)
             if decision.tested_gain:
                 examination.count_decision(conn, asked)
-            known = state.get(conn, _TRIED) or []
-            state.put(conn, _TRIED, [*known, _digest(tried.writer, asked, rules)])
+            known = state.get(conn, examination.TRIED) or []
+            state.put(conn, examination.TRIED, [*known, _digest(tried.writer, asked, rules)])
 
     of_all = examination.with_notes(of_all, tried.exam, num_switched_off=tried.num_switched_off)
     return Decided(
@@ -156,11 +154,23 @@ def challenger(
 def sitting(tried: Trial, decided: Decided) -> Sitting:
     """How the version that was kept sat the exam: written where it may write."""
     languages = decided.won or tried.languages
-    rows = tuple(
+    rows = [
         after if language_of(after.question.question) in languages else before
         for before, after in zip(tried.before.rows, tried.after.rows, strict=True)
-    )
-    return replace(tried.after, rows=rows, metrics=metrics.score(rows))
+    ]
+    return scored(rows, tried.after.seconds)
+
+
+def _telling(decision: gate.Decision) -> tuple[str, ...]:
+    """All that blocked, or the gain."""
+    return decision.reasons if decision.rule == "guard" else decision.reasons[:1]
+
+
+def _is_best(workspace: Workspace) -> bool:
+    """Whether the champion is the best version ever promoted on a gain: then who gains on it is."""
+    with workspace.database.read() as conn:
+        best, champion = versions.best(conn), versions.champion(conn)
+    return best == champion
 
 
 def _decide(
@@ -196,6 +206,9 @@ def _written(tried: Trial) -> list[str]:
     ]
     if short:
         notes.append(f"most often: {max(sorted(set(short)), key=short.count)}")
+    took = sorted(each.timings_ms["write"] for each in answers if "write" in each.timings_ms)
+    if took:
+        notes.append(f"wording an answer takes {took[len(took) // 2] / 1000:.1f} s in the median")
     return notes
 
 
@@ -204,8 +217,8 @@ def _asked_in(language: WrittenLanguage, exam: Sequence[ExamQuestion]) -> list[E
 
 
 def _in(language: WrittenLanguage, sat: Sitting) -> Sitting:
-    rows = tuple(row for row in sat.rows if language_of(row.question.question) == language)
-    return replace(sat, rows=rows, metrics=metrics.score(rows))
+    rows = [row for row in sat.rows if language_of(row.question.question) == language]
+    return scored(rows, sat.seconds)
 
 
 def _digest(writer: Mapping[str, Any], asked: Sequence[ExamQuestion], rules: GateSettings) -> str:
