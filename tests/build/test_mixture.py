@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flywheel.build import mixture
-from flywheel.build.conversations import Training
+from flywheel.build.conversations import EMPTY, TOOLS, Skipped, Training
 from flywheel.build.exercises import IN_EXAM, Library
 from flywheel.build.mixture import (
     GENERAL_SHARE,
+    Mixture,
     Parts,
     general_texts,
     joined,
@@ -228,3 +229,14 @@ def test_documents_that_are_held_out_are_quoted_in_no_made_answer() -> None:
         if each.document in held_out:
             assert each.text not in told
     assert mix(library(), num_made=150) == mixed
+
+
+def test_what_a_file_holds_that_cannot_be_learned_is_told_with_its_reason() -> None:
+    skipped = (Skipped(number=2, line=2, reason=TOOLS), Skipped(number=5, line=9, reason=EMPTY))
+    mixed = mix(library(), num_made=0, files=[Training(skipped=skipped)])
+    assert [each.reason for each in mixed.dropped] == [TOOLS, EMPTY]
+
+
+def test_a_mixture_may_be_of_documents_alone() -> None:
+    mixed = Mixture(documents=Parts(train=("a text",)))
+    assert mixed.general.train + mixed.conversations.train + mixed.pairs.train == ()

@@ -72,7 +72,7 @@ class Library:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """A question that no exercise was made of, and why."""
+    """A question that no exercise was made of, or an item that is not learned from, and why."""
 
     id: str
     reason: str

@@ -57,9 +57,9 @@ class Mixture:
 
     documents: Parts[str]
     """One text each."""
-    general: Parts[str] = field(default_factory=lambda: Parts[str]())
-    conversations: Parts[Conversation] = field(default_factory=lambda: Parts[Conversation]())
-    pairs: Parts[ConversationPair] = field(default_factory=lambda: Parts[ConversationPair]())
+    general: Parts[str] = field(default_factory=lambda: Parts())
+    conversations: Parts[Conversation] = field(default_factory=lambda: Parts())
+    pairs: Parts[ConversationPair] = field(default_factory=lambda: Parts())
     dropped: tuple[Dropped, ...] = ()
 
 
@@ -255,7 +255,10 @@ def _leading(texts: Sequence[str], num_bytes: int) -> list[str]:
 
 
 def _clean(training: Training, exam: Overlap) -> Exercises:
-    """A file's conversations and pairs, without those that share their wording with the exam."""
+    """A file's conversations and pairs, without those that share their wording with the exam.
+
+    What the file's reading skipped is told with the rest.
+    """
 
     def is_clean(messages: Iterable[Message], *replies: str) -> bool:
         return not exam.holds(*(each.content for each in messages), *replies)
@@ -267,7 +270,10 @@ def _clean(training: Training, exam: Overlap) -> Exercises:
     return Exercises(
         conversations=tuple(conversations),
         pairs=tuple(pairs),
-        dropped=(Dropped(id="", reason=IN_EXAM),) * num_dropped,
+        dropped=(
+            *(Dropped(id="", reason=each.reason) for each in training.skipped),
+            *(Dropped(id="", reason=IN_EXAM),) * num_dropped,
+        ),
     )
 
 
