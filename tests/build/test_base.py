@@ -133,6 +133,7 @@ def test_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
         ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
         ({"model_type": "made-up"}, "no language model that is known here"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "of the architecture LlamaForSeq"),
+        ({"architectures": []}, "of the architecture llama"),
         ({"quantization_config": {"bits": 4}}, "is quantised"),
         ({"model_type": ["llama"]}, "config.json is broken"),
         ({"hidden_size": 48}, "does not load"),

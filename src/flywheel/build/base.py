@@ -255,8 +255,8 @@ def _read_family(folder: Path) -> str:
     if not known:
         raise ModelError(
             f"{folder} is no language model that is known here, but of the architecture "
-            f"{config.get('architectures', [config['model_type']])[0]}. {', '.join(FAMILIES)} "
-            "are tested."
+            f"{(config.get('architectures') or [config['model_type']])[0]}. "
+            f"{', '.join(FAMILIES)} are tested."
         )
     if config.get("quantization_config"):
         raise ModelError(f"{folder} is quantised, and cannot be trained. Name the unquantised one.")
