@@ -252,3 +252,12 @@ def test_a_likely_token_that_the_engine_leaves_out_is_found() -> None:
     logprobs = _logprobs(each, each.tokenizer(first)["input_ids"])
     assert found.prompt == first
     assert f"({max(logprobs, key=logprobs.__getitem__)})" in found.token
+
+
+def test_no_prompt_at_all_does_not_pass() -> None:
+    each = trained("qwen3")
+    engine = _Reader(each.tokenizer, lambda ids: _logprobs(each, ids))
+    found = parity.check(engine, each.model, each.tokenizer, [], precision="f32")
+    assert (found.passed, found.num_prompts) == (False, 0)
+    with pytest.raises(ModelError, match="no prompt to compare"):
+        parity.require(found)

@@ -146,7 +146,8 @@ def check(
     The reference is computed in f32 on the model's own weights, whatever they were trained in.
 
     Args:
-        prompts: of the domain. One that the engine reads otherwise is not continued.
+        prompts: of the domain. One that the engine reads otherwise is not continued; without any
+            nothing was checked, which does not pass.
         allowance: instead of the precision's own.
 
     Raises:
@@ -168,6 +169,8 @@ def check(
         num_equal += not any(step.is_other_choice for step in found)
         steps += found
     failures += _too_far(tokenizer, steps, allowance)
+    if not num_prompts:
+        failures.append(_Failure(problem="there was no prompt to compare on", prompt="", token=""))
     differences = sorted(place.difference for step in steps for place in step.places) or [0.0]
     first = failures[0] if failures else None
     return Parity(
@@ -192,6 +195,11 @@ def require(parity: Parity) -> None:
     Raises:
         ModelError: it says which prompt and which token.
     """
+    if not parity.passed and not parity.num_prompts:
+        raise ModelError(
+            f"The exported file ({parity.precision}) may not serve: whether it is what was trained "
+            f"is not known, since {parity.problem}."
+        )
     if not parity.passed:
         raise ModelError(
             f"The exported file ({parity.precision}) is not what was trained, so it may not serve: "
