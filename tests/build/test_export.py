@@ -462,6 +462,14 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
+
 @pytest.mark.parametrize(
     ("family", "options", "problem"),
     [
@@ -469,6 +477,13 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
         ("llama", {"hidden_act": "gelu"}, "gelu"),
         ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
          "dynamic; supported are default, linear, llama3, yarn"),
+        *(
+            ("llama", {"rope_parameters": {**YARN, name: value}}, f"yarn with {name} = ")
+            for name, value in (
+                ("beta_fast", 16), ("beta_slow", 2.0), ("attention_factor", 1.5), ("mscale", 0.7),
+                ("mscale_all_dim", 0.7), ("truncate", False),
+            )
+        ),
         ("qwen3", {"attention_bias": True}, "biases"),
         ("qwen2", {"head_dim": 48}, "as wide as"),
     ],
@@ -478,6 +493,14 @@ def test_options_that_the_file_cannot_say_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=problem):
         require_exportable(drawn(family, byte_level(QWEN2), **options))
+
+
+def test_yarn_that_does_not_say_what_it_extends_is_refused() -> None:
+    model = drawn("llama", byte_level(QWEN2), rope_parameters=YARN)
+    require_exportable(model)
+    del model.config.rope_parameters["original_max_position_embeddings"]
+    with pytest.raises(ModelError, match="lacks factor or original_max_position_embeddings"):
+        require_exportable(model)
 
 
 def test_adapters_must_be_merged_first(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ model says (parity.py).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ from flywheel.errors import ModelError
 CODE_VERSION = 1
 
 _ROTARY = frozenset({"default", "linear", "llama3", "yarn"})
+_YARN: Mapping[str, object] = {
+    "beta_fast": 32,
+    "beta_slow": 1,
+    "attention_factor": None,
+    "mscale": None,
+    "mscale_all_dim": None,
+    "truncate": True,
+}
+"""YaRN's options → their defaults. llama.cpp works out the same attention factor by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +113,8 @@ def require_exportable(model: Any) -> None:
             f"its positions are scaled by {rope['rope_type']}; supported are "
             f"{', '.join(sorted(_ROTARY))}"
         )
+    if rope["rope_type"] == "yarn":
+        _require_plain_yarn(rope)
     if rope.get("partial_rotary_factor", 1.0) != 1.0:
         raise _unsupported("only a part of each head is rotated")
     if config.hidden_act != "silu":
@@ -114,6 +126,22 @@ def require_exportable(model: Any) -> None:
     share = config.hidden_size // config.num_attention_heads
     if architecture == "Qwen2ForCausalLM" and gguf_file.head_dim(config) != share:
         raise _unsupported("its heads are not as wide as llama.cpp's qwen2 takes them to be")
+
+
+def _require_plain_yarn(rope: Mapping[str, Any]) -> None:
+    """Refuses YaRN with other options than its paper's: only those are tested in the engine.
+
+    Raises:
+        ModelError: one of its options is another, or the length that it extends is not stated.
+    """
+    for name, default in _YARN.items():
+        if rope.get(name) not in (None, default):
+            raise _unsupported(f"its positions are scaled by yarn with {name} = {rope[name]}")
+    if not rope.get("factor") or not rope.get("original_max_position_embeddings"):
+        raise _unsupported(
+            "its positions are scaled by yarn, and its config.json lacks factor or "
+            "original_max_position_embeddings"
+        )
 
 
 def _unsupported(problem: str) -> ModelError:
