@@ -143,6 +143,68 @@ def test_token_never_reaches_across_the_border_of_a_reply(
     assert len(item.ids) > len(whole)
 
 
+special = st.lists(
+    st.one_of(st.sampled_from(("<|im_end|>", "<|im_start|>", "<|endoftext|>", " ", "\n")), text),
+    max_size=4,
+).map("".join)
+
+
+@given(contents=st.lists(special, min_size=2, max_size=4))
+def test_names_of_special_tokens_in_what_is_said_are_text(
+    chat_tokenizer: PreTrainedTokenizerFast, contents: list[str]
+) -> None:
+    item = tokenise(said(*contents), chat_tokenizer)
+    pieces = ["<|im_start|>user\n", "<|im_start|>assistant\n"]
+    expected: list[int] = []
+    for place, content in enumerate(contents):
+        for piece, is_plain in ((pieces[place % 2], False), (content, True), ("<|im_end|>", False)):
+            expected += chat_tokenizer(
+                piece, add_special_tokens=False, split_special_tokens=is_plain
+            )["input_ids"]
+        expected += chat_tokenizer("\n", add_special_tokens=False)["input_ids"]
+    assert item.ids.tolist() == expected
+    replies = contents[1::2]
+    assert learned(item, chat_tokenizer) == "".join(reply + "<|im_end|>" for reply in replies)
+
+
+@given(chosen=special, rejected=special, prompt=special)
+def test_names_of_special_tokens_in_a_preference_are_text(
+    chat_tokenizer: PreTrainedTokenizerFast, chosen: str, rejected: str, prompt: str
+) -> None:
+    pair = ConversationPair(prompt=said(prompt).messages, chosen=chosen, rejected=rejected)
+    (item,) = tokenise_pairs([pair], chat_tokenizer, 4096).items
+    (end,) = chat_tokenizer("<|im_end|>", add_special_tokens=False)["input_ids"]
+    for ids, content in ((item.chosen, chosen), (item.rejected, rejected)):
+        assert chat_tokenizer.decode(ids) == content + "<|im_end|>"
+        assert [id for id in ids.tolist() if id in chat_tokenizer.all_special_ids] == [end]
+    assert [id for id in item.prompt.tolist() if id == end] == [end]
+
+
+@given(text=special)
+def test_names_of_special_tokens_in_a_text_are_text(
+    chat_tokenizer: PreTrainedTokenizerFast, text: str
+) -> None:
+    ids = [id for each in tokenise_texts([text], chat_tokenizer, 4096) for id in each.ids.tolist()]
+    assert [id for id in ids if id in chat_tokenizer.all_special_ids] == ids[-1:]
+    assert chat_tokenizer.decode(ids[:-1]) == text
+
+
+def test_texts_of_which_the_tokenizer_leaves_nothing_are_left_out(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    from tokenizers import normalizers, processors
+
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.Strip()
+    assert tokenise_texts(["  ", "", "\n"], tokenizer, 32) == ()
+    end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", end)]
+    )
+    kept = tokenise_texts(["  ", "tyres", "\n"], tokenizer, 32)
+    assert len(kept) == 1 and kept[0].is_target.any()
+
+
 def test_spans_keep_white_space_that_a_post_processor_takes_off(
     make_tokenizer: MakeTokenizer,
 ) -> None:

@@ -6,6 +6,10 @@ once more with a mark in place of each such content, and what lies between the m
 template's. So no template needs `{% generation %}`, and one that adds or strips around a content
 is followed.
 
+A text, and what a message says, is text throughout, as when the model is asked: the name of a
+special token in it (`<|im_end|>`) is spelled, and never the token. Only what the template writes is
+special.
+
 What is too long: a text is cut into pieces; a conversation and a reply lose their end; one whose
 prompt alone fills the context is left out and counted.
 
@@ -18,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import jinja2
@@ -84,17 +89,19 @@ def tokenise_texts(
     """Texts with what the tokenizer puts around them, and the token that ends a text.
 
     One longer than `context` is cut into pieces of that many tokens; a piece begins with the
-    last token of the one before, so that each token is predicted once.
+    last token of the one before, so that each token is predicted once. One of which the tokenizer
+    leaves nothing is left out.
     """
     end = end_of_text(tokenizer)
+    num_around = len(tokenizer("")["input_ids"])
     found: list[TokenSequence] = []
     for text in texts:
-        if not text:
+        ids = tokenizer(text, split_special_tokens=True, verbose=False)["input_ids"]
+        if len(ids) <= num_around:
             continue
-        ids = tokenizer(text, verbose=False)["input_ids"]
         if ids[-1] != end:
             ids = [*ids, end]
-        starts = range(0, max(len(ids) - 1, 1), context - 1)
+        starts = range(0, len(ids) - 1, context - 1)
         found.extend(_all_learned(ids[start : start + context]) for start in starts)
     return tuple(found)
 
@@ -140,8 +147,46 @@ def tokenise(conversation: Conversation, tokenizer: PreTrainedTokenizerFast) -> 
     Raises:
         ModelError: the chat template refuses it, or rewrites it past recognition.
     """
-    text, spans = _render(conversation.messages, tokenizer)
-    tokens = _encode(text, spans, tokenizer)
+    names_special = _names_special([conversation], tokenizer)
+    return _tokenise(conversation, tokenizer, names_special=names_special)
+
+
+def _names_special(
+    conversations: Iterable[Conversation], tokenizer: PreTrainedTokenizerFast
+) -> bool:
+    """Whether something that is said has the name of a special token in it."""
+    contents = (message.content for each in conversations for message in each.messages)
+    return any(
+        _part_ids(content, tokenizer) != _part_ids(content, tokenizer, is_plain=True)
+        for content in contents
+    )
+
+
+def _part_ids(
+    text: str, tokenizer: PreTrainedTokenizerFast, *, is_plain: bool = False
+) -> list[int]:
+    ids: list[int] = tokenizer(
+        text, add_special_tokens=False, split_special_tokens=is_plain, verbose=False
+    )["input_ids"]
+    return ids
+
+
+def _tokenise(
+    conversation: Conversation, tokenizer: PreTrainedTokenizerFast, *, names_special: bool
+) -> TokenSequence:
+    """A conversation as tokens.
+
+    Args:
+        names_special: each content is tokenised apart then, as the engine does with such a prompt.
+    """
+    messages = conversation.messages
+    if names_special:
+        text, every = _render(messages, tokenizer, range(len(messages)))
+        spans = [every[place] for place in _replies(messages)]
+        tokens = _encode_apart(text, every, tokenizer)
+    else:
+        text, spans = _render(messages, tokenizer, _replies(messages))
+        tokens = _encode(text, spans, tokenizer)
     is_target = np.zeros(len(tokens.ids), dtype=np.bool_)
     for start, end in spans:
         inside = (tokens.starts >= start) & (tokens.ends <= end)
@@ -198,13 +243,12 @@ def _all_learned(ids: Sequence[int]) -> TokenSequence:
 
 def _pair_ids(pair: ConversationPair, tokenizer: PreTrainedTokenizerFast) -> tuple[Ids, Ids, Ids]:
     """The prompt's tokens up to where both replies begin, and each reply's with its end."""
-    chosen, rejected = (
-        tokenise(
-            Conversation(messages=(*pair.prompt, Message(role="assistant", content=reply))),
-            tokenizer,
-        )
+    both = [
+        Conversation(messages=(*pair.prompt, Message(role="assistant", content=reply)))
         for reply in (pair.chosen, pair.rejected)
-    )
+    ]
+    names_special = _names_special(both, tokenizer)
+    chosen, rejected = (_tokenise(each, tokenizer, names_special=names_special) for each in both)
     starts, ends = zip(*(_last_run(each.is_target) for each in (chosen, rejected)), strict=True)
     prompt = chosen.ids[: starts[0]]
     if not np.array_equal(prompt, rejected.ids[: starts[1]]):
@@ -222,12 +266,17 @@ def _last_run(flags: Flags) -> tuple[int, int]:
     return int(first), int(places[-1]) + 1
 
 
+def _replies(messages: Sequence[Message]) -> list[int]:
+    """The places of the assistant's messages."""
+    return [place for place, message in enumerate(messages) if message.role == "assistant"]
+
+
 def _render(
-    messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast
+    messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast, places: Sequence[int]
 ) -> tuple[str, list[tuple[int, int]]]:
-    """The conversation as text, and the span of each assistant's content in it."""
+    """The conversation as text, and the spans in it of the contents at those places."""
     text = _apply(messages, tokenizer)
-    marks = _marks(messages)
+    marks = _marks(messages, places)
     marked = _apply(
         [
             Message(role=message.role, content=marks.get(place, message.content))
@@ -239,7 +288,7 @@ def _render(
     for mark in marks.values():
         piece, found, marked = marked.partition(mark)
         if not found:
-            raise ModelError("The chat template leaves out an assistant's message.")
+            raise ModelError("The chat template leaves out a message.")
         between.append(piece)
     contents = [messages[place].content for place in marks]
     return text, _spans(text, [*between, marked], contents)
@@ -269,17 +318,13 @@ def _spans(text: str, between: Sequence[str], contents: Sequence[str]) -> list[t
     return spans
 
 
-def _marks(messages: Sequence[Message]) -> dict[int, str]:
-    """The place of each assistant's message → a text that stands in none of them."""
+def _marks(messages: Sequence[Message], places: Sequence[int]) -> dict[int, str]:
+    """The place of each of those messages → a text that stands in none of them."""
     everything = "".join(message.content for message in messages)
     stem = "\ue000mark"
     while stem in everything:
         stem += "x"
-    return {
-        place: f"{stem}{place}\ue001"
-        for place, message in enumerate(messages)
-        if message.role == "assistant"
-    }
+    return {place: f"{stem}{place}\ue001" for place in places}
 
 
 def _apply(messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast) -> str:
@@ -321,6 +366,23 @@ def _encode(
             _encode_piece(text[start:end], start, tokenizer)
             for start, end in zip([0, *crossed], [*crossed, len(text)], strict=True)
         ]
+    return _joined(pieces)
+
+
+def _encode_apart(
+    text: str, spans: Sequence[tuple[int, int]], tokenizer: PreTrainedTokenizerFast
+) -> _Tokens:
+    """The tokens of a rendered conversation whose contents, at the spans, are text alone."""
+    borders = [border for span in spans for border in span]
+    with _untrimmed(tokenizer):
+        pieces = [
+            _encode_piece(text[start:end], start, tokenizer, is_plain=bool(number % 2))
+            for number, (start, end) in enumerate(pairwise([0, *borders, len(text)]))
+        ]
+    return _joined(pieces)
+
+
+def _joined(pieces: Sequence[_Tokens]) -> _Tokens:
     return _Tokens(
         ids=np.concatenate([piece.ids for piece in pieces]),
         starts=np.concatenate([piece.starts for piece in pieces]),
@@ -328,8 +390,16 @@ def _encode(
     )
 
 
-def _encode_piece(piece: str, offset: int, tokenizer: PreTrainedTokenizerFast) -> _Tokens:
-    encoded = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+def _encode_piece(
+    piece: str, offset: int, tokenizer: PreTrainedTokenizerFast, *, is_plain: bool = False
+) -> _Tokens:
+    encoded = tokenizer(
+        piece,
+        add_special_tokens=False,
+        split_special_tokens=is_plain,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
     offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2) + offset
     ids = np.array(encoded["input_ids"], dtype=np.int32)
     return _Tokens(ids=ids, starts=offsets[:, 0], ends=offsets[:, 1])
