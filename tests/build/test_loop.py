@@ -417,6 +417,19 @@ def test_time_that_runs_out_ends_on_a_small_rate(tmp_path: Path, make_model: Mak
     assert report.validation[-1].step == report.num_steps
 
 
+def test_run_that_is_given_more_time_goes_on(tmp_path: Path, make_model: MakeModel) -> None:
+    def stop(at: Progress) -> None:
+        if at.step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        settings = replace(SETTINGS, max_seconds=1000)
+        train(make_model(), DATA, NextToken(), settings, tmp_path, stop)
+    steps: list[int] = []
+    train(make_model(), DATA, NextToken(), SETTINGS, tmp_path, lambda at: steps.append(at.step))
+    assert steps[0] == 7
+
+
 def test_only_matrices_decay(make_model: MakeModel, tmp_path: Path) -> None:
     """With a rate so small that only the decay could show."""
     norms = []

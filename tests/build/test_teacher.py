@@ -48,7 +48,7 @@ def exercise(answer: str, question: str = "How much air do the tyres need?") -> 
 
 def taught(frequencies: Frequencies, said: str, answer: str = "Quoted. [2]") -> Conversation:
     engine = FakeEngine(lambda _: said)
-    [after] = taught_by(engine, [exercise(answer)], frequencies, WriteSettings()).conversations
+    [after] = taught_by(engine, [exercise(answer)], frequencies, WriteSettings())
     return after
 
 
@@ -80,8 +80,9 @@ def test_words_without_support_leave_the_exercise_as_it_was(
 
 def test_nobody_is_asked_what_the_passages_do_not_tell(frequencies: Frequencies) -> None:
     engine = FakeEngine(lambda _: "Inflate cold tyres to 2.5 bar.")
-    told = taught_by(engine, [exercise(UNTOLD["en"])], frequencies, WriteSettings())
-    assert told.num_worded == 0 and engine.requests == []
+    untold = exercise(UNTOLD["en"])
+    assert taught_by(engine, [untold], frequencies, WriteSettings()) == (untold,)
+    assert engine.requests == []
 
 
 def test_a_teacher_that_is_gone_stops_the_build(frequencies: Frequencies) -> None:
@@ -97,4 +98,8 @@ def test_a_single_failure_keeps_the_quote(frequencies: Frequencies) -> None:
     engine = FakeEngine(lambda _: "Inflate cold tyres to 2.5 bar.")
     engine.queue(EngineError("Broke off."))
     exercises = [exercise("Quoted. [2]") for _ in range(3)]
-    assert taught_by(engine, exercises, frequencies, WriteSettings()).num_worded == 2
+    said = [
+        each.messages[-1].content
+        for each in taught_by(engine, exercises, frequencies, WriteSettings())
+    ]
+    assert said.count("Quoted. [2]") == 1

@@ -104,7 +104,7 @@ def test_the_same_model_is_not_built_twice(
 ) -> None:
     turned(modelled)
     monkeypatch.setattr(specialist, "build", None)
-    assert "nothing is new" in turned(modelled).reasons[0]
+    assert "was tried on this exam" in turned(modelled).reasons[0]
 
 
 def test_stopped_while_it_learns_the_same_command_goes_on(

@@ -160,7 +160,7 @@ def test_a_model_that_invents_is_kept_back_and_not_tried_again(
     assert (turned.version, turned.decision, turned.champion) == (2, "kept", 1)
     assert any("fell short" in each for each in turned.reasons)
     again = try_it(store_room, model, short)
-    assert "nothing is new" in again.reasons[0]
+    assert "was tried on this exam" in again.reasons[0]
 
 
 def test_a_model_that_is_down_makes_nobody_wait_for_an_answer(

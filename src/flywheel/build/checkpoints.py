@@ -34,6 +34,7 @@ Groups = Mapping[str, Mapping[str, Tensor]]
 
 _STEP = re.compile(r"step-\d{7,}")
 _UNFINISHED = ".unfinished"
+_DOOMED = f".doomed{_UNFINISHED}"
 _STATE, _RUN, _REPORT = "state.json", "run.json", "report.json"
 
 
@@ -161,7 +162,7 @@ def _delete(path: Path) -> None:
     if not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    doomed = path if path.name.endswith(_UNFINISHED) else path.with_name(path.name + _UNFINISHED)
+    doomed = path if path.name.endswith(_UNFINISHED) else path.with_name(path.name + _DOOMED)
     if doomed != path:
         path.rename(doomed)
     shutil.rmtree(doomed)

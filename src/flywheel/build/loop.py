@@ -158,6 +158,7 @@ def train(
     settings: TrainSettings,
     folder: Path,
     progress: Callable[[Progress], None] = _silent,
+    device: torch.device | None = None,
 ) -> Report:
     """Trains the model in place, and leaves it as it was at its best.
 
@@ -165,13 +166,14 @@ def train(
         folder: of checkpoints; this run's only. One that is there already is gone on with if it
             depends on all the same, else replaced.
         progress: called after each step.
+        device: the card where there is one, unless another is named.
 
     Raises:
         ModelError: the loss is no number; the last good checkpoint is kept.
         KeyboardInterrupt: on Ctrl-C, after a checkpoint was written.
     """
     assert len(data.train)
-    torch.nn.Module.to(model, default_device())
+    torch.nn.Module.to(model, device or default_device())
     checkpoints = Checkpoints(folder, _fingerprint(model, data, objective, settings))
     finished = checkpoints.report()
     if finished is not None:
@@ -253,8 +255,8 @@ class _Run:
         self.state = _State(schedule=Schedule.of(settings.num_steps))
         self.parts = data.parts()
         self.random = random_state(self.device)
-        self.is_whole = True
-        """False while the optimizer writes into the weights."""
+        self.is_whole = False
+        """False until it has begun, and while the optimizer writes into the weights."""
         self.seconds_before = 0.0
         self.started = time.perf_counter()
 
@@ -264,6 +266,7 @@ class _Run:
         with interrupts() as is_asked_to_stop:
             try:
                 self._begin()
+                self.is_whole = True
                 while self._ended() is None:
                     self._step(is_asked_to_stop)
                     self._mind_the_time()
@@ -425,7 +428,10 @@ class _Run:
             return
         if math.isinf(self.settings.max_seconds):
             return
-        num_left = int((self.settings.max_seconds - seconds) / (seconds / step))
+        # Looks, and what is noted before the first step, take their time between steps.
+        others = (seconds - self.state.training_seconds) / max(1, len(self.state.validation))
+        per_step = self.state.training_seconds / step + others / self.settings.evaluate_every
+        num_left = int((self.settings.max_seconds - seconds) / per_step)
         if num_left <= schedule.num_decay and step < schedule.decays_from:
             self.state.schedule = schedule.decaying_from(step, num_left)
 
@@ -493,7 +499,8 @@ def _fingerprint(
         "trained": sorted(_trainable(model)),
         "data": {name: rows.digest() for name, rows in data.parts().items()},
         "objective": objective.identity(),
-        "settings": asdict(settings),
+        # More time does not make another run of it: how far it decays stands in its state.
+        "settings": asdict(replace(settings, max_seconds=0)),
     }
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 

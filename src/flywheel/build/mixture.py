@@ -71,6 +71,7 @@ def mix(
     preferences: Sequence[Preference] = (),
     files: Sequence[Training] = (),
     general: Sequence[Path] = (),
+    teach: Callable[[Exercises], Exercises] = lambda made: made,
 ) -> Mixture:
     """The mixture for one domain; the same for the same library.
 
@@ -81,6 +82,8 @@ def mix(
         num_made: questions to make from the passages, at most.
         files: what users' files hold (conversations.read_training).
         general: text files in UTF-8, mixed in at GENERAL_SHARE.
+        teach: words the answers of made questions anew. What users corrected, and what files
+            hold, stays as it is.
 
     Raises:
         SourceError: a file of general text is not there.
@@ -89,7 +92,7 @@ def mix(
     documents = split_documents(library.passages)
     held_out = frozenset(each.document for each in documents.held_out)
     from_questions = (
-        exercises.made(library, num_made, without=held_out),
+        teach(exercises.made(library, num_made, without=held_out)),
         exercises.taught(library, examples),
         exercises.preferred(library, preferences),
     )

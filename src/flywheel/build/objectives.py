@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flywheel.build.adapters import Trainable, as_reference, unwrapped
+from flywheel.build.adapters import Trainable, unwrapped
 from flywheel.build.batches import Batch, Notes, Rows, collate
 from flywheel.build.checkpoints import weights_digest
 from flywheel.build.outputs import Outputs, run
@@ -163,7 +163,7 @@ class DirectPreference:
         L = - (1 - e) log sigmoid(d) - e log sigmoid(-d)
 
     Rafailov et al. 2023, equation 7, for e = 0; e as in their note on conservative DPO. R is the
-    model without its adapter, or as it was when training began.
+    model as it was when training began.
     """
 
     beta: float = 0.1
@@ -218,10 +218,13 @@ def _replies(outputs: Outputs, batch: Batch) -> Tensor:
 
 
 def _reference(model: Trainable, rows: Rows) -> npt.NDArray[np.float64]:
-    """What the reference says of each preference's replies: (items, 2)."""
+    """What the model says of each preference's replies before it learns any: (items, 2).
+
+    With the adapter that it has: it holds what was learned before, by text and by supervision.
+    """
     plain = unwrapped(model)
     noted = np.zeros((len(rows.items), 2), dtype=np.float64)
-    with torch.no_grad(), as_reference(model):
+    with torch.no_grad():
         for first in range(0, len(rows), _NUM_NOTED):
             numbers = range(first, min(first + _NUM_NOTED, len(rows)))
             batch = collate(rows, numbers, plain.device)

@@ -26,8 +26,9 @@ from flywheel.build.base import load_base, new_model, save
 from flywheel.build.batches import Rows, pack, pairs_as_rows
 from flywheel.build.compression import BitsPerByte
 from flywheel.build.conversations import read_training
-from flywheel.build.exercises import Library
+from flywheel.build.exercises import Exercises, Library
 from flywheel.build.export import Exported, require_exportable, write_gguf
+from flywheel.build.gguf_vocabulary import read_vocabulary
 from flywheel.build.keystrokes import Keystrokes, keystrokes
 from flywheel.build.loop import Report, TrainingData, TrainSettings
 from flywheel.build.mixture import GENERAL_SHARE, Mixture
@@ -46,24 +47,38 @@ from flywheel.build.trimming import named_ids, trim_model, trim_tokenizer
 from flywheel.build.vocabulary import choose, needs, train_tokenizer
 from flywheel.engine.embedded import EmbeddedEngine
 from flywheel.engine.protocol import Engine
-from flywheel.records import Example, ExamQuestion, Hit, Message, Passage, Preference, to_json
+from flywheel.records import (
+    Conversation,
+    Example,
+    ExamQuestion,
+    Hit,
+    Message,
+    Passage,
+    Preference,
+    from_json,
+    to_json,
+)
 from flywheel.search.frequencies import Frequencies
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 NEW = "new"
 SEED = 1
 FILE = "model.gguf"
 TRAINED = "trained"
 REPORT = "report.json"
+TAUGHT = "taught.json"
+"""A teacher's words, beside the checkpoints."""
 
-TEMPLATE_TOKENS = 16
-"""Room for what a chat template puts around a prompt."""
+TEMPLATE_TOKENS = 40
+"""Room for what a chat template puts around a prompt and its answer; Qwen 2.5's takes 30."""
 MOST_OF_CONTEXT = 0.25
 """Of a small model's context, that an answer may take."""
-PATIENCE = 3
-NUM_LOOKS = 10
+PATIENCE = 2
+NUM_LOOKS = 5
 """Looks at the validation part in one phase, each of which leaves a checkpoint."""
+LOOKED_AT_SHARE = 0.02
+"""Of a phase's tokens, in one look; a document of any length may be held out."""
 GENERAL_BYTES = 2**20
 """Of general language, that a trimmed vocabulary's reserve is counted on."""
 NUM_PARITY_PROMPTS = 20
@@ -124,6 +139,8 @@ class Made:
     """What it may be given to read and may write, within its context."""
     learned: tuple[str, ...]
     """The ids of the feedback that taught it."""
+    documents: tuple[str, ...]
+    """The ids of the documents that it learned from."""
     notes: tuple[str, ...] = ()
 
 
@@ -141,27 +158,29 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
     """
     # What is freed goes back at once, so that memory is what the plan counted.
     allocator.give_back()
-    texts = mixture.texts(material.passages)
+    # Held-out documents stay unseen in every way: the model is measured on them.
+    texts = mixture.texts(material.passages).train
     told("vocabulary", 0, 1)
-    model, tokenizer, notes = _begun(plan, material, [*texts.train, *texts.held_out])
+    model, tokenizer, notes = _begun(plan, material, texts)
     told("vocabulary", 1, 1)
     require_exportable(model)
+    read_vocabulary(tokenizer, model.config.vocab_size)
     write = _within(material.write, plan)
     told("exercises", 0, 1)
-    mixed = _mixed(material, tokenizer, write)
+    mixed = _mixed(material, tokenizer, write, training, told)
     told("exercises", 1, 1)
-    mixed, num_worded = _taught(mixed, material, write, told)
-    if material.teacher:
-        notes += (f"{material.teacher.name} worded the answers of {num_worded} exercises",)
-    before = _held_besides(model)
+    before = _held_besides(model, plan)
     trainable = _trainable(model, plan)
-    reports = [
-        _trained(trainable, tokenizer, plan, phase, mixed, training, material.settings, told)
-        for phase in plan.phases
-        if _num_items(phase, mixed)
-    ]
+    learned: list[tuple[Phase, Report]] = []
+    left_out = Counter(each.reason for each in mixed.dropped)
+    for phase in plan.phases:
+        data = _data(tokenizer, phase, mixed, plan.step.context, left_out)
+        if data:
+            done = _trained(trainable, data, plan, phase, training, material.settings, told)
+            learned.append((phase, done))
+    # In full precision first: half of it would round away much of what an adapter learned.
+    torch.nn.Module.to(trainable, device="cpu", dtype=torch.float32)
     merged = adapters.merge(trainable)
-    torch.nn.Module.to(merged, device="cpu", dtype=torch.float32)
     merged.eval()  # type: ignore[no-untyped-call]
     save(merged, tokenizer, folder / TRAINED)
     told("export", 0, 2)
@@ -171,18 +190,19 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
     told("export", 2, 2)
     made = Made(
         plan=plan,
-        outcome=_outcome(plan, reports, before),
-        phases=tuple(reports),
+        outcome=_outcome(plan, learned, before),
+        phases=tuple(done for _, done in learned),
         num_tokens=len(tokenizer),
         num_exercises=len(mixed.conversations.train) + len(mixed.conversations.held_out),
         num_pairs=len(mixed.pairs.train) + len(mixed.pairs.held_out),
-        dropped=dict(Counter(each.reason for each in mixed.dropped)),
+        dropped=dict(left_out),
         exported=exported,
         parity=checked,
         bits=_bits(merged, tokenizer, mixed, told),
         keys=_keys(merged, tokenizer, mixed, told),
         write=write,
         learned=material.learned,
+        documents=tuple(sorted({each.document for each in material.passages})),
         notes=notes,
     )
     (folder / REPORT).write_text(json.dumps(to_json(made), indent=1), encoding="utf-8")
@@ -232,7 +252,13 @@ def _within(write: WriteSettings, plan: Plan) -> WriteSettings:
     )
 
 
-def _mixed(material: Material, tokenizer: PreTrainedTokenizerFast, write: WriteSettings) -> Mixture:
+def _mixed(
+    material: Material,
+    tokenizer: PreTrainedTokenizerFast,
+    write: WriteSettings,
+    training: Path,
+    told: Told,
+) -> Mixture:
     def count_tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
@@ -253,29 +279,34 @@ def _mixed(material: Material, tokenizer: PreTrainedTokenizerFast, write: WriteS
         preferences=material.preferences,
         files=[read_training(root / Path(name).expanduser()) for name in settings.data],
         general=[root / Path(name).expanduser() for name in settings.general],
+        teach=lambda made: _taught(made, material, write, training / TAUGHT, told),
     )
 
 
 def _taught(
-    mixed: Mixture, material: Material, write: WriteSettings, told: Told
-) -> tuple[Mixture, int]:
-    """The exercises in a teacher's words, and how many are."""
+    made: Exercises, material: Material, write: WriteSettings, file: Path, told: Told
+) -> Exercises:
+    """The exercises in a teacher's words; kept, so that a training that goes on learns the same."""
     if material.teacher is None:
-        return mixed, 0
-    taught = taught_by(
-        material.teacher,
-        mixed.conversations.train,
-        material.frequencies,
-        write,
-        lambda done, of: told("the teacher", done, of),
-    )
-    train = replace(mixed.conversations, train=taught.conversations)
-    return replace(mixed, conversations=train), taught.num_worded
+        return made
+    if not file.is_file():
+        taught = taught_by(
+            material.teacher,
+            made.conversations,
+            material.frequencies,
+            write,
+            lambda done, of: told("the teacher", done, of),
+        )
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps([to_json(each) for each in taught]), encoding="utf-8")
+        part.replace(file)
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return replace(made, conversations=tuple(from_json(Conversation, each) for each in kept))
 
 
-def _held_besides(model: PreTrainedModel) -> int:
+def _held_besides(model: PreTrainedModel, plan: Plan) -> int:
     """What the process holds beside the model, in bytes; of a card, nothing yet."""
-    device = loop.default_device()
+    device = torch.device(plan.device)
     if device.type == "cuda":
         return 0
     peak.begin(device)
@@ -289,39 +320,22 @@ def _trainable(model: PreTrainedModel, plan: Plan) -> adapters.Trainable:
     return adapters.add_lora(model, rank=plan.step.rank, seed=SEED)
 
 
-def _num_items(phase: Phase, mixed: Mixture) -> int:
-    """How much there is to learn from in a phase."""
-    parts = {
-        "next_token": len(mixed.documents.train),
-        "supervised": len(mixed.conversations.train),
-        "preference": len(mixed.pairs.train),
-    }
-    return parts[phase.objective]
-
-
 def _trained(
     model: adapters.Trainable,
-    tokenizer: PreTrainedTokenizerFast,
+    data: TrainingData,
     plan: Plan,
     phase: Phase,
-    mixed: Mixture,
     training: Path,
     settings: BuildSettings,
     told: Told,
 ) -> Report:
     """One phase: the model in place, and what became of it."""
     step = plan.step
-    data = _data(tokenizer, phase, mixed, step.context)
     objectives: dict[str, Objective] = {
         "next_token": NextToken(),
         "supervised": Supervised(),
         "preference": DirectPreference(),
     }
-    # Preferences are rows of their own length; as many as have a step's tokens.
-    per_row = step.context
-    if phase.objective == "preference":
-        per_row = max(1, data.train.num_tokens // len(data.train))
-    rows = max(1, step.rows * step.context // per_row)
     # All phases together may take what the owner allows, each in its share of the plan.
     allowed = 60 * settings.max_minutes * phase.seconds / plan.seconds
     name = f"learning {'text' if phase.objective == 'next_token' else phase.objective}"
@@ -336,8 +350,8 @@ def _trained(
         objectives[phase.objective],
         TrainSettings(
             num_steps=phase.num_steps,
-            batch_rows=rows * step.accumulation,
-            micro_rows=rows,
+            batch_rows=step.rows * step.accumulation,
+            micro_rows=step.rows,
             learning_rate=phase.learning_rate,
             seed=SEED,
             evaluate_every=max(1, phase.num_steps // NUM_LOOKS),
@@ -349,12 +363,19 @@ def _trained(
         ),
         training / phase.objective,
         follow,
+        torch.device(plan.device),
     )
 
 
 def _data(
-    tokenizer: PreTrainedTokenizerFast, phase: Phase, mixed: Mixture, context: int
-) -> TrainingData:
+    tokenizer: PreTrainedTokenizerFast,
+    phase: Phase,
+    mixed: Mixture,
+    context: int,
+    left_out: Counter[str],
+) -> TrainingData | None:
+    """What a phase learns from and is looked at by; None where nothing fits into the context."""
+
     def text(texts: Sequence[str]) -> Rows | None:
         sequences = tokenise_texts(texts, tokenizer, context)
         return pack(sequences, context, SEED) if sequences else None
@@ -363,20 +384,27 @@ def _data(
         if phase.objective == "next_token":
             return text(getattr(mixed.documents, part))
         if phase.objective == "supervised":
-            of = getattr(mixed.conversations, part)
-            items = tokenise_conversations(of, tokenizer, context).items
-            return pack(items, context, SEED) if items else None
-        pairs = tokenise_pairs(getattr(mixed.pairs, part), tokenizer, context).items
-        return pairs_as_rows(pairs) if pairs else None
+            of = tokenise_conversations(getattr(mixed.conversations, part), tokenizer, context)
+            left_out.update(of.num_left_out)
+            return pack(of.items, context, SEED) if of.items else None
+        pairs = tokenise_pairs(getattr(mixed.pairs, part), tokenizer, context)
+        left_out.update(pairs.num_left_out)
+        return pairs_as_rows(pairs.items) if pairs.items else None
 
     train = said("train")
-    assert train is not None
+    if train is None:
+        return None
+    looked_at = round(LOOKED_AT_SHARE * phase.num_tokens / context)
     return TrainingData(
         train=train,
-        validation=said("held_out"),
+        validation=_first(said("held_out"), looked_at),
         replay=text(mixed.general.train),
-        general=text(mixed.general.held_out),
+        general=_first(text(mixed.general.held_out), looked_at),
     )
+
+
+def _first(rows: Rows | None, count: int) -> Rows | None:
+    return rows and replace(rows, rows=rows.rows[: max(1, count)])
 
 
 def _checked(
@@ -397,7 +425,8 @@ def _checked(
     asked = asked[: NUM_PARITY_PROMPTS - len(texts)]
     prompts: list[str | Sequence[Message]] = [text[:PARITY_CHARACTERS] for text in texts]
     prompts += [each.messages[:-1] for each in asked]
-    engine = EmbeddedEngine.open(file, num_slots=1, context_tokens=plan.step.context)
+    room = max(plan.step.context, parity.MAX_PROMPT_TOKENS) + parity.NUM_NEW_TOKENS + 1
+    engine = EmbeddedEngine.open(file, num_slots=1, context_tokens=room)
     try:
         found = parity.check(engine, model, tokenizer, prompts, precision=settings.precision)
     finally:
@@ -406,16 +435,16 @@ def _checked(
     return found
 
 
-def _outcome(plan: Plan, reports: Sequence[Report], before: int) -> Outcome:
+def _outcome(plan: Plan, learned: Sequence[tuple[Phase, Report]], before: int) -> Outcome:
     """What was predicted beside what it took, as if every phase had gone to its last step."""
-    by_phase = zip(plan.phases, reports, strict=False)
     seconds = sum(
-        report.num_tokens / report.tokens_per_second * phase.num_steps / max(1, report.num_steps)
-        for phase, report in by_phase
-        if report.tokens_per_second
+        done.num_tokens / done.tokens_per_second * phase.num_steps / max(1, done.num_steps)
+        for phase, done in learned
+        if done.tokens_per_second
     )
-    measured = max((each.peak_memory_bytes for each in reports), default=before)
-    return outcome(plan, measured - before, seconds)
+    measured = max((each.peak_memory_bytes for _, each in learned), default=before)
+    planned = replace(plan, phases=tuple(phase for phase, _ in learned)) if learned else plan
+    return outcome(planned, measured - before, seconds)
 
 
 def _bits(

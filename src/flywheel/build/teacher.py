@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from flywheel.answer.prompt import UNTOLD, marked, read_prompt
 from flywheel.answer.settings import WriteSettings
@@ -25,21 +25,13 @@ MOST_FAILURES = 5
 """In a row, after which the teacher counts as gone."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Taught:
-    """Exercises with a teacher's words, as far as they stood the check."""
-
-    conversations: tuple[Conversation, ...]
-    num_worded: int
-
-
 def taught_by(
     teacher: Engine,
     conversations: Sequence[Conversation],
     frequencies: Frequencies,
     settings: WriteSettings,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Taught:
+) -> tuple[Conversation, ...]:
     """The same conversations, each answered by the teacher where all that it says is supported.
 
     Those whose right answer is that nothing tells stay as they are.
@@ -49,7 +41,7 @@ def taught_by(
     """
     writer = Writer(lambda: teacher, frequencies, settings)
     said: list[Conversation] = []
-    num_worded = num_failures = 0
+    num_failures = 0
     with ThreadPoolExecutor(NUM_ASKED) as asking:
         for before, after in zip(
             conversations,
@@ -61,10 +53,9 @@ def taught_by(
             if num_failures == MOST_FAILURES:
                 asking.shutdown(cancel_futures=True)
                 raise ModelError(f"The teacher, {teacher.name}, does not answer: {after}")
-            num_worded += not failed and after is not before
             said.append(before if isinstance(after, EngineError) else after)
             progress(len(said), len(conversations))
-    return Taught(conversations=tuple(said), num_worded=num_worded)
+    return tuple(said)
 
 
 def _reworded(writer: Writer, conversation: Conversation) -> Conversation | EngineError:

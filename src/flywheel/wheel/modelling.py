@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,8 +52,12 @@ def check(workspace: Workspace) -> None:
         ModelError: what it takes is not installed, or the base is not there.
     """
     settings = workspace.settings
-    if settings.engine.url and not settings.build.base:
-        return
+    if settings.engine.url:
+        from flywheel.engine.remote import RemoteEngine
+
+        RemoteEngine.open(settings.engine).close()
+        if not settings.build.base:
+            return
     if not settings.build.base:
         raise SettingsError(
             'Name what the model starts from in flywheel.toml: [build] base = "new", a folder, or '
@@ -81,7 +85,7 @@ def writer(
     settings = workspace.settings
     if not settings.build.base:
         write = settings.write.model_dump(mode="json")
-        engine = settings.engine.model_dump(mode="json")
+        engine = {"url": settings.engine.url, "model": settings.engine.model}
         return {"model": "", "engine": engine, "write": write, "prompt": PROMPT_VERSION}
     key = model(workspace, index, learnable, exam, progress)
     write = report(workspace, key)["write"]
@@ -119,9 +123,9 @@ def model(
         root=workspace.root,
         num_made=planning.num_made(len(passages)),
     )
-    key = workspace.artifacts.key("model", specialist.CODE_VERSION, _inputs(workspace, material))
-    training = workspace.artifacts.root / TRAINING / key
-    training.mkdir(parents=True, exist_ok=True)
+    inputs = _inputs(workspace, material)
+    key = workspace.artifacts.key("model", specialist.CODE_VERSION, inputs)
+    training = _training(workspace, inputs)
 
     def make(folder: Path) -> None:
         plan = _planned(workspace, training / PLAN)
@@ -160,10 +164,28 @@ def _planned(workspace: Workspace, file: Path) -> Plan:
     return plan
 
 
+def _training(workspace: Workspace, inputs: Mapping[str, Any]) -> Path:
+    """Where checkpoints lie. Another precision of the served file is no other training; what is
+    left of a training for which anything else was different is deleted."""
+    settings = {key: each for key, each in inputs["settings"].items() if key != "precision"}
+    own = dict(inputs) | {"settings": settings}
+    folder = workspace.artifacts.root / TRAINING
+    folder.mkdir(parents=True, exist_ok=True)
+    training = folder / workspace.artifacts.key(TRAINING, 1, own)
+    for other in folder.iterdir():
+        if other != training:
+            shutil.rmtree(other)
+    training.mkdir(exist_ok=True)
+    return training
+
+
 def _inputs(workspace: Workspace, material: Material) -> dict[str, Any]:
     """All that a model depends on, but the machine."""
     settings = material.settings
     named = [*settings.data, *settings.general]
+    from flywheel.build import export, loop, mixture
+
+    versions_of = [mixture.CODE_VERSION, loop.CODE_VERSION, export.CODE_VERSION]
     files = {name: _digest(workspace.root / Path(name).expanduser()) for name in named}
     base = {} if settings.base == NEW else _base_digest(planning.base_folder(workspace))
     learned = [to_json(replace(each, group="")) for each in material.examples]
@@ -175,15 +197,16 @@ def _inputs(workspace: Workspace, material: Material) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "write": material.write.model_dump(mode="json"),
         "files": files,
+        "code": versions_of,
         "teacher": [workspace.settings.engine.url, workspace.settings.engine.model],
         "base": base,
     }
 
 
 def _base_digest(folder: Path) -> dict[str, str]:
-    """Of what makes a base another one: its small files by their contents, its weights by size."""
+    """Of what makes a base another one; 1.2 GB of weights take 2 s."""
     return {
-        place.name: str(place.stat().st_size) if place.suffix == ".safetensors" else _digest(place)
+        place.name: _digest(place)
         for place in sorted(folder.iterdir())
         if place.suffix in (".json", ".txt", ".jinja", ".safetensors")
     }
@@ -221,5 +244,5 @@ def put_lineage(conn: Connection, workspace: Workspace, version: Version) -> Non
     """Keeps what the version's models were made of, so that an erasure finds them."""
     for each in version.bundle.get("writers", {}).values():
         if each["model"] and not versions.held_by(conn, each["model"]):
-            learned = report(workspace, each["model"])["learned"]
-            versions.put_held(conn, each["model"], {*documents.shown(conn), *learned})
+            made = report(workspace, each["model"])
+            versions.put_held(conn, each["model"], [*made["documents"], *made["learned"]])

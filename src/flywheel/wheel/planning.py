@@ -18,6 +18,7 @@ from flywheel.build.shape import Shape
 from flywheel.errors import ModelError
 from flywheel.records import PUBLIC, Conversation, ConversationPair, Message
 from flywheel.store import documents
+from flywheel.wheel import learning
 
 if TYPE_CHECKING:
     from flywheel.build.pace import Pace
@@ -109,7 +110,7 @@ def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
     """What the workspace holds to learn from, counted with the base's tokenizer or a new one.
 
     Only what everybody may read. Exercises are counted as they will be: as many as are made, each
-    as long as a prompt may be; what feedback adds is few beside them.
+    as long as a prompt may be, and feedback as it stands.
     """
     sample, languages, num_passages = Sample(), Counter[Any](), 0
     with workspace.database.read() as conn:
@@ -118,6 +119,9 @@ def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
                 num_passages += 1
                 languages[passage.language] += sample.add(passage.text)
     conversations, pairs = _items(workspace)
+    taught = learning.learned(workspace)
+    num_exercises = num_made(num_passages) + sum(PUBLIC in each.access for each in taught.examples)
+    preferences = [each for each in taught.preferences if PUBLIC in each.access]
     write = workspace.settings.write
     context = min(write.context_tokens, BASE_CONTEXT if base else NEW_CONTEXT)
     per_token = _per_token(sample.texts, base)
@@ -125,13 +129,17 @@ def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
     return Corpus(
         num_bytes=sample.num_bytes,
         bytes_per_token=per_token,
-        num_conversations=len(conversations) + num_made(num_passages),
-        num_pairs=len(pairs),
+        num_conversations=len(conversations) + num_exercises,
+        num_pairs=len(pairs) + len(preferences),
         conversation_bytes=sum(_size(each.messages) for each in conversations)
-        + num_made(num_passages) * exercise_bytes,
+        + num_exercises * exercise_bytes,
         pair_bytes=sum(
             _size(pair.prompt) + len(pair.chosen.encode()) + len(pair.rejected.encode())
             for pair in pairs
+        )
+        + sum(
+            exercise_bytes + len(each.chosen.encode()) + len(each.rejected.encode())
+            for each in preferences
         ),
         languages=tuple(language for language, _ in languages.most_common()),
     )
