@@ -49,10 +49,11 @@ def test_shape_counts_the_parameters_of_the_real_model(
     assert shape.num_params == sum(weight.numel() for weight in model.parameters())
     assert shape.num_embedding_params == (1 if tied else 2) * VOCAB_SIZE * 32
     assert (shape.family, shape.tied, shape.width) == (family, tied, 32)
+    assert shape.context == 128
 
 
 def test_shape_of_another_architecture_is_not_known() -> None:
-    with pytest.raises(ModelError, match='"gpt2" has no shape'):
+    with pytest.raises(ModelError, match=r'"gpt2" cannot be a base: .* llama, qwen2, qwen3 alone'):
         Shape.of({"model_type": "gpt2"})
     with pytest.raises(ModelError, match="lacks a size"):
         Shape.of({"model_type": "llama"})

@@ -13,7 +13,7 @@ from flywheel.build.adapters import Trainable, add_lora
 from flywheel.build.base import new_model
 from flywheel.build.batches import collate, pack
 from flywheel.build.footprint import LARGEST_SCORES, Method, Number, Step, layer_bytes
-from flywheel.build.machine import Machine
+from flywheel.build.machine import Card, Machine
 from flywheel.build.pace import measure_pace, random_texts
 from flywheel.build.shape import FAMILIES, Family, Shape
 from flywheel.build.vocabulary import FEWEST_TOKENS, train_tokenizer
@@ -108,17 +108,40 @@ def test_scores_are_cut_into_pieces_as_the_loop_does() -> None:
     assert LARGEST_SCORES == outputs.LARGEST_SCORES
 
 
+MACHINE = Machine(
+    num_cores=1,
+    memory_bytes=2**33,
+    available_bytes=2**33,
+    fp32_flops=1e10,
+    bf16_flops=1e10,
+    bandwidth=1e9,
+)
+
+
+def test_trial_runs_on_the_processor_where_the_card_does_not_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As with a card that torch sees and has no code for.
+    monkeypatch.setattr("flywheel.build.pace.MOST_ROUNDS", 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    card = Card(
+        name="a card",
+        memory_bytes=2**33,
+        free_bytes=0,
+        capability="6.1",
+        fp32_flops=0.0,
+        bf16_flops=0.0,
+        bandwidth=0.0,
+        problem="no kernel image is available",
+    )
+    step = Step(shape=shape_of("qwen2"), method="new", context=32, rows=2)
+    assert measure_pace(step, replace(MACHINE, card=card)).layers > 0
+
+
 @pytest.mark.parametrize("method", ["new", "lora"])
 def test_trial_tells_a_pace(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flywheel.build.pace.MOST_ROUNDS", 1)
-    machine = Machine(
-        num_cores=1,
-        memory_bytes=2**33,
-        available_bytes=2**33,
-        fp32_flops=1e10,
-        bf16_flops=1e10,
-        bandwidth=1e9,
-    )
+    machine = MACHINE
     rank = 4 if method == "lora" else 0
     step = Step(shape=shape_of("qwen2"), method=method, context=32, rows=2, rank=rank)
     for each in (step, replace(step, recompute=True)):

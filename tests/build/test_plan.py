@@ -201,6 +201,25 @@ def test_conversations_and_preferences_get_their_share_of_the_time() -> None:
     assert shares["next_token"] > 0.2
 
 
+def test_text_that_there_is_no_time_for_needs_no_full_training() -> None:
+    machine = replace(MACHINE, card=replace(CARD, memory_bytes=80 * GIB, free_bytes=79 * GIB))
+    corpus = replace(CORPUS, num_bytes=10**9)
+    long, short = (
+        make_plan(corpus, machine, OF_QWEN.model_copy(update={"max_minutes": m}), QWEN.shape)
+        for m in (6000, 10)
+    )
+    assert (long.step.method, short.step.method) == ("full", "lora")
+    why = next(reason.why for reason in short.reasons if reason.what == "method")
+    assert "enough for" in why
+
+
+@pytest.mark.parametrize(("made_for", "longest"), [(128, 128), (512, 512), (40_960, 2048)])
+def test_rows_are_no_longer_than_the_base_is_made_for(made_for: int, longest: int) -> None:
+    machine = replace(MACHINE, card=CARD)
+    plan = make_plan(CORPUS, machine, OF_QWEN, replace(QWEN.shape, context=made_for))
+    assert plan.step.context == longest
+
+
 def test_slower_pace_takes_longer() -> None:
     step, at = planned().step, Speeds(flops=1e11, bandwidth=1e10)
     assert step_seconds(step, at, Pace(layers=2, rest=2)) == pytest.approx(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from flywheel.build.footprint import FLOAT, Step, head_widths, layer_bytes, matrix_params
 from flywheel.build.machine import Machine
+from flywheel.build.planned import Device
 
 if TYPE_CHECKING:
     from flywheel.build.sequences import TokenSequence
@@ -109,7 +110,8 @@ def measure_pace(
     at = speeds(machine, is_half=step.number == "bfloat16")
     trial = _trial(step, at)
     shallow, deep = (replace(trial, shape=replace(trial.shape, depth=d)) for d in TRIAL_DEPTHS)
-    low, high = _median_seconds(clock, _stepper(shallow), _stepper(deep))
+    device: Device = "cuda" if machine.usable_card else "cpu"
+    low, high = _median_seconds(clock, _stepper(shallow, device), _stepper(deep, device))
     layer = max((high - low) / (TRIAL_DEPTHS[1] - TRIAL_DEPTHS[0]), 0.05 * low)
     rest = max(low - layer, 0.05 * low)
     counted = _output_seconds(shallow, at) + _update_seconds(shallow, at)
@@ -138,8 +140,12 @@ def _median_seconds(clock: Callable[[], float], *steppers: Callable[[], None]) -
     return [statistics.median(times[1:]) for times in taken]
 
 
-def _stepper(step: Step) -> Callable[[], None]:
-    """One step of training a random model of this shape on random tokens."""
+def _stepper(step: Step, device_name: Device) -> Callable[[], None]:
+    """One step of training a random model of this shape on random tokens.
+
+    Args:
+        device_name: as the machine's probe found it: torch sees cards that it has no code for.
+    """
     import torch
 
     from flywheel.build.adapters import add_lora, unwrapped
@@ -149,7 +155,7 @@ def _stepper(step: Step) -> Callable[[], None]:
     from flywheel.build.outputs import run, running
     from flywheel.build.vocabulary import FEWEST_TOKENS, train_tokenizer
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device_name)
     is_half = step.number == "bfloat16"
     plain = new_model(step.shape, train_tokenizer((), FEWEST_TOKENS), seed=1)
     inner: torch.nn.Module = plain

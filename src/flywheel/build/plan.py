@@ -48,7 +48,8 @@ QUICKER = 1.5
 is no product."""
 NEW_CONTEXT = 512
 BASE_CONTEXT = 2048
-"""Holds what `[write]` gives a model to read, 1,500 tokens, and an answer of 300."""
+"""Holds what `[write]` gives a model to read, 1,500 tokens, and an answer of 300; less where the
+base is made for less."""
 MIN_CONTEXT = 256
 BASE_BATCH_TOKENS = 16_384
 """Of a base's step at most: LoRA bears large batches worse than full training (LORA_HOLDS)."""
@@ -241,13 +242,30 @@ def _steps_there(plan: Plan, corpus: Corpus) -> int:
 
 def _base_steps(base: Shape, corpus: Corpus, settings: BuildSettings, room: Room) -> Iterator[Step]:
     """What comes into question, the best first: methods, each with ever smaller vocabularies."""
-    full = Step(shape=base, method="full", context=BASE_CONTEXT, rows=1, number=room.number)
+    context = base_context(base)
+    full = Step(shape=base, method="full", context=context, rows=1, number=room.number)
     lora = replace(full, method="lora", rank=RANK)
-    num_tokens = corpus.num_tokens(base.vocab_size)
+    sizes = trimmed_sizes(base, settings)
+    num_tokens = min(
+        corpus.num_tokens(base.vocab_size),
+        _num_readable(replace(full, shape=replace(base, vocab_size=sizes[0])), corpus, room),
+    )
     holds = rules.adapter_holds(lora.num_adapter_params, num_tokens)
     for each in (lora,) if holds else (full, lora):
-        for vocab_size in trimmed_sizes(base, settings):
+        for vocab_size in sizes:
             yield replace(each, shape=replace(base, vocab_size=vocab_size))
+
+
+def base_context(base: Shape) -> int:
+    """The longest rows of a base's training, in tokens."""
+    return min(BASE_CONTEXT, base.context or BASE_CONTEXT)
+
+
+def _num_readable(template: Step, corpus: Corpus, room: Room) -> int:
+    """How many tokens of text there is time for, in steps of the largest batches."""
+    step = replace(template, accumulation=max(1, BASE_BATCH_TOKENS // template.context))
+    seconds = room.seconds * (1 - _most_other_share(corpus))
+    return int(seconds / room.seconds_per_token(step))
 
 
 def trimmed_sizes(base: Shape, settings: BuildSettings) -> list[int]:
@@ -316,7 +334,7 @@ def _arranged(template: Step, batch_tokens: float, room: Room) -> Step | None:
 
 def _arrangements(template: Step, batch_tokens: float) -> Iterator[Step]:
     context = template.context
-    while context >= MIN_CONTEXT:
+    while context >= min(MIN_CONTEXT, template.context):
         num_rows = max(1, round(batch_tokens / context))
         most = 2 ** (num_rows.bit_length() - 1)
         for recompute in (False, True):
@@ -338,7 +356,7 @@ def _least_step(shape: Shape, method: Literal["new", "full", "lora"], room: Room
     return Step(
         shape=shape,
         method=method,
-        context=MIN_CONTEXT,
+        context=min(MIN_CONTEXT, base_context(shape)),
         rows=1,
         number=room.number,
         recompute=True,

@@ -52,7 +52,8 @@ def _method(plan: Plan, corpus: Corpus) -> Reason:
             else "from scratch",
             source=SETTING,
         )
-    num_tokens = corpus.num_tokens(plan.shape.vocab_size)
+    # What there is no time for fills no adapter.
+    num_tokens = min(corpus.num_tokens(plan.shape.vocab_size), plan.num_text_tokens)
     if plan.step.method == "full":
         return Reason(
             what="method",

@@ -14,7 +14,7 @@ from flywheel.errors import ModelError
 Family = Literal["llama", "qwen2", "qwen3"]
 
 FAMILIES: tuple[Family, ...] = ("llama", "qwen2", "qwen3")
-"""The architectures that are tested, by `model_type` of their config.json."""
+"""The architectures that a turn builds from, by `model_type` of their config.json."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +35,8 @@ class Shape:
     family: Family = "llama"
     head_width: int = 0
     """Of one head; 0: width / num_heads."""
+    context: int = 0
+    """The longest text in tokens that it is made for; 0: not stated."""
 
     @property
     def head_dim(self) -> int:
@@ -65,8 +67,8 @@ class Shape:
         family = config.get("model_type")
         if family not in FAMILIES:
             raise ModelError(
-                f'A model of type "{family}" has no shape that is known here; '
-                f"{', '.join(FAMILIES)} have."
+                f'A model of type "{family}" cannot be a base: models of one\'s own are planned, '
+                f"trained and served from {', '.join(FAMILIES)} alone. Name one of those."
             )
         try:
             return cls._of(config, family)
@@ -87,6 +89,7 @@ class Shape:
             tied=bool(config.get("tie_word_embeddings", False)),
             family=family,
             head_width=int(head_dim),
+            context=int(config.get("max_position_embeddings") or 0),
         )
 
     def _num_layer_params(self) -> int:
