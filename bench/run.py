@@ -4,7 +4,7 @@
 
 Short: the example, 300 legal questions, 1,000 medical topics, up to 10,000 passages, one run.
 Full: everything, as in docs/benchmarks.md. What needs data that is not there says so and is left
-out.
+out; so is train.py, which compares with TRL in a Python of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["latency.py", "--sizes", "1000", "10000", *(["100000"] if full else [])]
     yield ["quality.py", *(["--full"] if full else [])]
     yield ["corrections.py"]
+    yield ["cards.py"]
     yield ["plan.py", *([] if full else ["--steps", "5", "--processor"])]
     yield ["trim.py", *([] if full else ["--steps", "2", "--tokens", "64"])]
     yield ["gate.py", *(["--sittings", "300"] if full else ["--sittings", "50", "--sizes", "60"])]
