@@ -15,10 +15,13 @@ from flywheel.build.footprint import Step, footprint
 from flywheel.build.plan import new_shape
 from flywheel.build.planned import Phase, Plan
 from flywheel.errors import ModelError, SettingsError
+from flywheel.records import Feedback
 from flywheel.store import versions
 from flywheel.wheel import modelling, planning
 from flywheel.wheel.erasure import erase
+from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import Turned, turn
+from flywheel.wheel.versions import promote
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain
@@ -178,6 +181,80 @@ def test_a_model_that_learned_from_an_erased_document_serves_never_again(
     assert set(erased.versions) == {1, 2}
     assert not folder.exists()
     assert "writers" not in modelled.workspace.champion().bundle
+
+
+@pytest.fixture
+def writing(modelled: Domain) -> Domain:
+    """The same, with a champion that has the model, as if the exam had let it."""
+    modelled.write("extra.md", "# Towing\n\nThe tow bar carries ninety kilograms at most.\n")
+    modelled.add()
+    accept(
+        modelled.workspace,
+        [
+            Feedback(
+                id="better",
+                kind="rank",
+                user="ann",
+                role="curator",
+                at="2026-11-01T00:00:00Z",
+                question="How long does charging take?",
+                candidates=("Six hours.", "All night."),
+                order=(0, 1),
+            )
+        ],
+    )
+    turned(modelled)
+    promote(modelled.workspace, model_version(modelled))
+    return modelled
+
+
+def model_version(domain: Domain) -> int:
+    with domain.workspace.database.read() as conn:
+        return max(each.number for each in versions.list_versions(conn) if "writers" in each.bundle)
+
+
+def test_preferences_of_users_are_planned_and_learned(writing: Domain) -> None:
+    model = json.loads((model_of(writing, model_version(writing)) / "report.json").read_text())
+    assert model["learned"] == ["better"] and model["num_pairs"] == 1
+    corpus = planning.read_corpus(writing.workspace, None)
+    assert corpus.num_pairs == 1 and corpus.pair_bytes > 100
+    with writing.workspace.database.read() as conn:
+        assert versions.that_learned(conn, "better") == [model_version(writing)]
+
+
+def test_a_document_that_only_the_model_learned_from_ends_it(writing: Domain) -> None:
+    number = model_version(writing)
+    (writing.documents / "extra.md").unlink()
+    writing.add()
+    turn(writing.workspace)  # its index holds the document no more; its model still does
+    champion = writing.workspace.champion()
+    assert champion.number != number and "writers" in champion.bundle
+    erase(writing.workspace, "source", str(writing.documents / "extra.md"))
+    assert "writers" not in writing.workspace.champion().bundle
+    with writing.workspace.database.read() as conn:
+        assert versions.require(conn, champion.number).erased
+
+
+def test_feedback_that_only_the_model_learned_from_ends_it(writing: Domain) -> None:
+    erase(writing.workspace, "user", "ann")
+    champion = writing.workspace.champion()
+    assert "writers" not in champion.bundle
+    with writing.workspace.database.read() as conn:
+        assert versions.require(conn, model_version(writing)).erased
+
+
+def test_an_erasure_of_anything_else_leaves_the_model(writing: Domain) -> None:
+    interaction = writing.workspace.ask("Where is the child lock?").interaction
+    erase(writing.workspace, "interaction", interaction)
+    assert writing.workspace.champion().number == model_version(writing)
+
+
+def test_a_model_that_cannot_be_opened_costs_nobody_an_answer(
+    writing: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model_of(writing, model_version(writing)) / "model.gguf").write_bytes(b"GGUF")
+    answer = writing.ask("Where is the child lock?")
+    assert answer.kind != "answer" or answer.shortfall
 
 
 def test_a_base_that_is_not_there_is_named_before_anything_is_built(modelled: Domain) -> None:

@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 from tests.wheel.conftest import Domain
 
+from flywheel.answer.prompt import UNTOLD
 from flywheel.engine.fake import FakeEngine
 from flywheel.engine.protocol import Request
+from flywheel.engine.remote import RemoteEngine
 from flywheel.errors import EngineError, SettingsError
-from flywheel.store import versions
+from flywheel.records import Feedback
+from flywheel.store import feedback, versions
+from flywheel.wheel.comparison import compare_versions
+from flywheel.wheel.erasure import erase
+from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import Turned, turn
 from flywheel.wheel.versions import rollback
-from flywheel.wheel.workspace import Workspace
 
 MATERIALS_EN = ("copper", "paper", "silver", "marble", "velvet", "cotton", "oaken")
 NOUNS_EN = ("lantern", "ladder", "bucket", "mirror", "basket", "kettle", "saddle", "pillow")
@@ -84,19 +89,25 @@ def store_room(_store_room: Path) -> Iterator[Domain]:
 
 
 class Model:
-    """Stands in for the engine that the settings name."""
+    """Stands in for the engine at the URL that the settings name."""
 
     def __init__(self) -> None:
         self.respond: Callable[[Request], str] = invented
+        self.asked: list[str] = []
+        """All prompts, whatever the engine that was opened for them."""
 
     def open(self, *_: object) -> FakeEngine:
-        return FakeEngine(lambda request: self.respond(request))
+        return FakeEngine(self._answer)
+
+    def _answer(self, request: Request) -> str:
+        self.asked.append(request.messages[-1].content)
+        return self.respond(request)
 
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     model = Model()
-    monkeypatch.setattr(Workspace, "_opened", model.open)
+    monkeypatch.setattr(RemoteEngine, "open", model.open)
     return model
 
 
@@ -163,19 +174,94 @@ def test_a_model_that_invents_is_kept_back_and_not_tried_again(
     assert "was tried on this exam" in again.reasons[0]
 
 
-def test_a_model_that_is_down_makes_nobody_wait_for_an_answer(
+def down(request: Request) -> str:
+    raise EngineError("http://127.0.0.1:9 does not answer.")
+
+
+def test_a_model_that_is_down_is_asked_once_and_then_left_alone(
     store_room: Domain, model: Model
 ) -> None:
     try_it(store_room, model, short)
-
-    def down(request: Request) -> str:
-        raise EngineError("http://127.0.0.1:9 does not answer.")
-
     model.respond = down
+    store_room.workspace._assistants.clear()
+    model.asked.clear()
     answer = store_room.ask("Where is the copper lantern kept?")
     assert not answer.is_written
     assert rule_en("copper lantern", 0) in answer.answer
     assert "does not answer" in answer.shortfall
+    assert "a moment ago" in store_room.ask("Where is the paper ladder kept?").shortfall
+    assert len(model.asked) == 1
+
+
+def test_an_engine_that_is_down_during_the_exam_decides_nothing(
+    store_room: Domain, model: Model
+) -> None:
+    with pytest.raises(EngineError, match="does not answer"):
+        try_it(store_room, model, down)
+    assert store_room.workspace.champion().number == 1
+    assert try_it(store_room, model, short).decision == "promoted"
+
+
+def test_a_model_that_mostly_says_that_nothing_tells_is_kept_back(
+    store_room: Domain, model: Model
+) -> None:
+    def shy(request: Request) -> str:
+        lines = request.messages[-1].content.splitlines()
+        number = int("".join(filter(str.isdigit, passage_of(request))) or 0)
+        untold = UNTOLD["zh" if "只根据" in lines[0] else "en"]
+        return short(request) if number % 5 < 2 else untold
+
+    turned = try_it(store_room, model, shy)
+    assert turned.decision == "kept"
+
+
+def test_nothing_is_sent_to_an_engine_that_the_settings_no_longer_name(
+    store_room: Domain, model: Model
+) -> None:
+    try_it(store_room, model, short)
+    store_room.configure("[decide]\nwrong_cost = 0\n")
+    model.asked.clear()
+    answer = store_room.ask("Where is the copper lantern kept?")
+    assert not answer.is_written and "no longer name" in answer.shortfall
+    assert model.asked == []
+
+
+def test_what_is_erased_is_sent_to_no_engine(store_room: Domain, model: Model) -> None:
+    try_it(store_room, model, short)
+    model.asked.clear()
+    erase(store_room.workspace, "source", str(store_room.documents / "copper lantern.md"))
+    assert model.asked == []
+
+
+def test_acts_on_an_answer_in_a_model_s_words_go_with_the_source(
+    store_room: Domain, model: Model
+) -> None:
+    try_it(store_room, model, short)
+    asked = store_room.workspace.ask("Where is the copper lantern kept?")
+    assert asked.answer.is_written
+    act = Feedback(
+        id="liked",
+        kind="up",
+        user="ann",
+        role="asker",
+        at="2026-11-01T00:00:00Z",
+        interaction=asked.interaction,
+        candidate=0,
+    )
+    accept(store_room.workspace, [act])
+    erase(store_room.workspace, "source", str(store_room.documents / "copper lantern.md"))
+    with store_room.workspace.database.read() as conn:
+        left = " ".join(each.answer for each in feedback.list_feedback(conn))
+    assert "shelf 0" not in left
+
+
+def test_whoever_compares_versions_leaves_the_champion_its_engine(
+    store_room: Domain, model: Model
+) -> None:
+    try_it(store_room, model, short)
+    compare_versions(store_room.workspace, 1, 2)
+    assert store_room.ask("Where is the copper lantern kept?").is_written
+    assert store_room.ask("Where is the paper ladder kept?").is_written
 
 
 def test_later_versions_keep_the_model(store_room: Domain, model: Model) -> None:

@@ -25,7 +25,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 BAR_AFTER_SECONDS = 2.0
 
 # Line breaks, escape sequences, and what turns the direction of writing.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def console() -> Console:

@@ -49,13 +49,14 @@ def print_turned(turned: wheel.Turned) -> None:
     if turned.model:
         console.print(model_table(turned.model))
     if turned.sitting is None:
-        console.print(f"{turned.reasons[0].capitalize()}. Version {turned.champion} serves.")
+        reason = show.one_line(turned.reasons[0]).capitalize()
+        console.print(f"{reason}. Version {turned.champion} serves.")
         return
     console.print(score_table(turned.sitting))
     decision = f"Version {turned.version}: {turned.decision}, in {turned.seconds:.1f} s"
     console.print(f"{decision}. Version {turned.champion} serves.")
     for reason in turned.reasons:
-        console.print(f"  {reason}")
+        console.print(f"  {show.one_line(reason)}")
 
 
 def model_table(made: Mapping[str, Any]) -> Table:

@@ -158,4 +158,5 @@ def problem(answer: object) -> str:
     """What an error says, in one line of at most 300 characters."""
     error = answer.get("error", answer) if isinstance(answer, Mapping) else answer
     message = error.get("message") if isinstance(error, Mapping) else error
-    return " ".join(str(message or "no reason given").split())[:300]
+    line = " ".join(str(message or "no reason given").split())
+    return "".join(char for char in line if char.isprintable())[:300]

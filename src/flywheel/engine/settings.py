@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from flywheel.records import StageSettings
 
@@ -18,7 +18,17 @@ class EngineSettings(StageSettings):
     """The model's name there."""
     fallback_url: str = ""
     """A second one, asked where the first does not answer."""
-    key_variable: str = "OPENAI_API_KEY"
-    """The environment variable that holds the key; none is sent where it is not set."""
+    key_variable: str = "FLYWHEEL_ENGINE_KEY"
+    """The environment variable that holds the key for `url`; none is sent where it is not set."""
     timeout_seconds: float = Field(default=60, gt=0, le=3600)
     """How long it may take until the first words, and between words."""
+
+    @field_validator("url", "fallback_url")
+    @classmethod
+    def _without_secrets(cls, url: str) -> str:
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                "a password in the address would be kept with each version; put the key into the "
+                "environment variable that key_variable names"
+            )
+        return url

@@ -159,6 +159,9 @@ def without_others(
     """Those that do not stand in what stays and may hold them: a user's name in the id of what
     he said, since ids stay."""
     needles = needles.without(needles.found_in_texts(taken))
+    # A question that stays is the asker's own; an act on its answer repeats it.
+    asked = [question for id, question, _ in redaction.shown(conn) if id not in taken]
+    needles = needles.without(needles.found_in_texts(asked))
     own: Sequence[Table] = (passages, documents)
     if kind != "source":
         own = (*own, feedback, corrections, interactions, exam_items)
