@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flywheel.build import allocator, pace
 from flywheel.wheel import planning
 
 if TYPE_CHECKING:
@@ -73,8 +75,41 @@ def test_without_the_extra_it_says_what_to_install(
     flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del ready
-    monkeypatch.setattr(planning, "_NEEDED", ("no_such_module",))
+    monkeypatch.setattr(planning, "_NEEDED", ("json", "no_such_module", "nor_such_a_module"))
     ended = flywheel("plan")
     assert ended.code == 1
+    assert "needs no_such_module, nor_such_a_module:" in ended.err
     assert "pip install torch==2.13.0" in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_engine_that_does_not_load_is_told_before_anything_is_planned(
+    flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del ready
+    # As without libgomp1: the package is there, and its import fails.
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    monkeypatch.setattr(planning, "_NEEDED", ("torch",))
+    ended = flywheel("plan")
+    assert ended.code == 1
+    assert "libgomp1" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_memory_goes_back_before_the_trial_and_after_it(
+    flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    measured = pace.measure_pace
+
+    def measure(*given: Any) -> Any:
+        calls.append("trial")
+        return measured(*given)
+
+    monkeypatch.setattr(allocator, "give_back", lambda: calls.append("give back"))
+    monkeypatch.setattr(allocator, "trim", lambda: calls.append("trim"))
+    monkeypatch.setattr(pace, "measure_pace", measure)
+    (ready / "flywheel.toml").write_text('[build]\nbase = "new"\n', encoding="utf-8")
+    assert flywheel("plan").code == 0
+    assert calls[:3] == ["give back", "trial", "trim"]
+    assert calls[-1] == "trim"

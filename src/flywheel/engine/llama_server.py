@@ -120,7 +120,7 @@ class LlamaServer:
         return native
 
     def _load(self, path: Path, options: ServerOptions) -> Any:
-        xllamacpp = _library()
+        xllamacpp = library()
         parameters = xllamacpp.CommonParams()
         _set_model(xllamacpp, parameters, path, options)
         _set_server(parameters)
@@ -154,11 +154,14 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _library() -> Any:
+def library() -> Any:
     """xllamacpp, imported so that its threads do not wait for each other by spinning for long.
 
     They meet hundreds of times for each token. Left alone, libgomp spins for milliseconds, and on 2
     cores that others use as well 16M parameters gave 66 tokens/s for 8 streams instead of 344.
+
+    Raises:
+        EngineError: it is not installed, or does not load.
     """
     settings = {} if _SPIN_SETTINGS & os.environ.keys() else {"GOMP_SPINCOUNT": "1000"}
     os.environ.update(settings)  # read once, when libgomp is loaded

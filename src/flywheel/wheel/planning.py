@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flywheel.build.corpus import Corpus, Sample, count, per_token
-from flywheel.build.plan import BASE_CONTEXT, NEW, NEW_CONTEXT, make_plan
+from flywheel.build.plan import NEW, NEW_CONTEXT, base_context, make_plan
 from flywheel.build.planned import Plan
 from flywheel.build.shape import Shape
-from flywheel.errors import ModelError
+from flywheel.errors import EngineError, ModelError
 from flywheel.records import PUBLIC, Conversation, ConversationPair, Message
 from flywheel.store import documents
 from flywheel.wheel import learning
@@ -31,7 +31,18 @@ FILLED = 0.7
 """Of the prompt's budget, that the passages of an exercise fill on average: 0.68 on the example,
 0.74 on statutes."""
 
-_NEEDED = ("torch", "transformers", "tokenizers", "peft")
+_NEEDED = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "safetensors",
+    "gguf",
+    "jinja2",
+    "pyppmd",
+    "xllamacpp",
+)
+"""The extra's modules: what trains, what is asked for on the way, and what serves in the end."""
 
 
 def plan(workspace: Workspace) -> Plan:
@@ -42,6 +53,10 @@ def plan(workspace: Workspace) -> Plan:
             there is nothing to learn from, or nothing fits.
     """
     require_extra()
+    from flywheel.build import allocator
+
+    # As the training itself: the trial's time is for what the training will do.
+    allocator.give_back()
     from flywheel.build.machine import probe
     from flywheel.build.pace import EVEN, measure_pace
 
@@ -55,6 +70,7 @@ def plan(workspace: Workspace) -> Plan:
     for _ in range(2):
         # Tried out on the draft's sizes; a quicker or slower machine may lead to another one.
         pace = measure_pace(planned.step, machine)
+        allocator.trim()
         again = make_plan(corpus, machine, settings, shape, pace)
         if again.shape.width == planned.shape.width:
             return again
@@ -63,18 +79,24 @@ def plan(workspace: Workspace) -> Plan:
 
 
 def require_extra() -> None:
-    """Says what to install where what trains models is missing.
+    """Says what to install where something of what trains and serves models is missing.
 
     Raises:
-        ModelError: it is.
+        ModelError: it is, or the engine does not load, as without the system's libgomp1.
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ModelError(
-            f"A model of one's own needs {missing[0]}, which is not installed: "
+            f"A model of one's own needs {', '.join(missing)}: not installed here. "
             "`pip install torch==2.13.0`, then `pip install 'flywheel-assistant[model]'` "
             "(docs/models.md)."
         )
+    from flywheel.engine.llama_server import library
+
+    try:
+        library()
+    except EngineError as error:
+        raise ModelError(str(error)) from error
 
 
 def base_folder(workspace: Workspace) -> Path:
@@ -123,7 +145,8 @@ def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
     num_exercises = num_made(num_passages) + sum(PUBLIC in each.access for each in taught.examples)
     preferences = [each for each in taught.preferences if PUBLIC in each.access]
     write = workspace.settings.write
-    context = min(write.context_tokens, BASE_CONTEXT if base else NEW_CONTEXT)
+    longest = base_context(read_shape(base)) if base else NEW_CONTEXT
+    context = min(write.context_tokens, longest)
     per_token = _per_token(sample.texts, base)
     exercise_bytes = round(FILLED * context * sorted(per_token.values())[len(per_token) // 2])
     return Corpus(
