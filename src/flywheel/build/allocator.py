@@ -13,7 +13,7 @@ plan's and core seconds of a step, at 1.1 million (16 rows) and at 5.8 million (
     as glibc has it   1.77  1.08    1.33  2.09
     32 MiB            1.73  1.07    1.31  2.14
     4 MiB             1.67  1.13    1.05  2.96
-    2 MiB             1.12  1.58
+    2 MiB             1.12  1.58    1.04  3.17
     1 MiB             1.09  1.68    1.04  3.17
     128 KiB           1.05  1.73    1.02  3.01
     one arena         1.79  1.13
