@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from flywheel.build.attention import Segment, attend
+from flywheel.build.attention import SIMILAR, Layout, Segment, attend
 from flywheel.build.batches import collate, pack, pairs_as_rows, row_numbers
 from flywheel.build.outputs import run
 from flywheel.build.sequences import TokenPair, TokenSequence
@@ -132,9 +132,9 @@ def test_gradients_of_a_packed_row_are_those_of_its_texts(make_model: MakeModel)
         torch.testing.assert_close(packed, apart, atol=1e-4, rtol=1e-4)
 
 
-def test_attention_equals_the_formula_with_a_mask() -> None:
+def test_attention_and_its_gradient_equal_the_formula_with_a_mask() -> None:
     segments = [Segment(length=4), Segment(length=7), Segment(length=3, num_prefix=5)]
-    query, key, value = (torch.randn(1, heads, 14, 8) for heads in (4, 2, 2))
+    query, key, value = (torch.randn(1, heads, 14, 8, requires_grad=True) for heads in (4, 2, 2))
     mask = torch.zeros(14, 14, dtype=torch.bool)
     mask[:4, :4] = torch.ones(4, 4).tril()
     mask[4:11, 4:11] = torch.ones(7, 7).tril()
@@ -142,9 +142,25 @@ def test_attention_equals_the_formula_with_a_mask() -> None:
     mask[11:, 4:9] = True
     expected = functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, enable_gqa=True, scale=0.3
-    )
-    found = attend(query, key, value, segments, scale=0.3)
-    torch.testing.assert_close(found, expected.transpose(1, 2), atol=1e-6, rtol=0)
+    ).transpose(1, 2)
+    found = attend(query, key, value, Layout.of(segments, CPU), scale=0.3)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    upstream = torch.randn_like(expected)
+    for mine, plain in zip(
+        torch.autograd.grad(found, (query, key, value), upstream),
+        torch.autograd.grad(expected, (query, key, value), upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, plain, atol=1e-5, rtol=0)
+
+
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=20))
+def test_blocks_hold_every_token_once_and_little_else(lengths: list[int]) -> None:
+    layout = Layout.of([Segment(length=length) for length in lengths], CPU)
+    places = layout.places.tolist()
+    assert len(set(places)) == sum(lengths)
+    assert layout.tokens[layout.places].tolist() == list(range(sum(lengths)))
+    assert sum(layout.sizes()) == len(layout.tokens) <= sum(lengths) / SIMILAR
 
 
 def test_weights_and_notes_come_with_their_items() -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flywheel.build.attention import Segment
+from flywheel.build.attention import Layout, Segment
 from flywheel.build.sequences import Ids, TokenPair, TokenSequence
 
 Notes = Mapping[str, npt.NDArray[np.float64]]
@@ -71,6 +71,8 @@ class Batch:
     positions: Tensor
     """(n,): from 0 in each text; both replies go on from their prompt."""
     segments: tuple[Segment, ...]
+    layout: Layout
+    """Of the segments."""
     sources: Tensor
     """(m,): the place in the row whose output predicts the target."""
     labels: Tensor
@@ -136,22 +138,22 @@ def _order(num_rows: int, seed: int, epoch: int) -> tuple[int, ...]:
 def collate(rows: Rows, numbers: Sequence[int], device: torch.device) -> Batch:
     """The batch of the rows of these numbers."""
     places = [place for number in numbers for place in rows.rows[number]]
-    layout = _Layout()
+    row = _Row()
     for place in places:
         item = rows.items[place]
         if isinstance(item, TokenPair):
-            layout.add_pair(item)
+            row.add_pair(item)
         else:
-            layout.add_sequence(item)
+            row.add_sequence(item)
     item_weights = [rows.items[place].weight for place in places]
-    return layout.batch(
+    return row.batch(
         device,
         np.array(item_weights, dtype=np.float32),
         {name: values[places] for name, values in rows.notes.items()},
     )
 
 
-class _Layout:
+class _Row:
     """The row that grows as items are laid into it."""
 
     def __init__(self) -> None:
@@ -198,6 +200,7 @@ class _Layout:
             ids=_joined(self.ids, device),
             positions=_joined(self.positions, device),
             segments=tuple(self.segments),
+            layout=Layout.of(self.segments, device),
             sources=_joined(self.sources, device),
             labels=_joined(self.labels, device),
             weights=torch.from_numpy(weights).to(device),

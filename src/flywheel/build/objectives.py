@@ -141,8 +141,9 @@ class Distillation(NextToken):
         def compute(scores: Tensor, hidden: Tensor, labels: Tensor) -> Tensor:
             with torch.no_grad():
                 wanted = taught.head(hidden).float()
-            hard = functional.cross_entropy(scores, labels, reduction="none")
-            return torch.stack((_divergence(scores, wanted, self.temperature), hard), dim=1)
+            said = scores.float()
+            hard = functional.cross_entropy(said, labels, reduction="none")
+            return torch.stack((_divergence(said, wanted, self.temperature), hard), dim=1)
 
         soft, hard = outputs.in_pieces(compute, taught.hidden, batch.labels).unbind(dim=1)
         mixed = self.soft_share * soft + (1 - self.soft_share) * hard

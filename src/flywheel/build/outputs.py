@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
@@ -27,6 +26,8 @@ from flywheel.build.batches import Batch
 LARGEST_SCORES = 2**26
 """Scores that are held at once: 256 MiB in float32, and as much again twice for the gradient.
 Beyond it they are computed piece by piece, and once more for the gradient."""
+
+_FEW_SCORES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,7 +44,7 @@ class Outputs:
         """`compute(scores, *rest)` for each target, without holding all scores at once.
 
         Args:
-            compute: (k, v) in float32 and k of each of the rest → (k, …).
+            compute: (k, v), as the head gives them, and k of each of the rest → (k, …).
             rest: (m, …) each.
 
         Returns:
@@ -59,11 +60,12 @@ class Outputs:
         return torch.cat(computed)
 
     def _piece(self, compute: Callable[..., Tensor], hidden: Tensor, *rest: Tensor) -> Tensor:
-        return compute(self.head(hidden).float(), *rest)
+        return compute(self.head(hidden), *rest)
 
     def log_chances(self, labels: Tensor) -> Tensor:
         """The logarithm of each target's chance: (m,) → (m,) in float32."""
-        return self.in_pieces(_log_chances, labels)
+        log_chances: Callable[..., Tensor] = _LogChances.apply
+        return self.in_pieces(log_chances, labels)
 
 
 def run(model: Trainable, batch: Batch) -> Outputs:
@@ -86,7 +88,7 @@ def _run_packed(model: PreTrainedModel, batch: Batch) -> Outputs:
         input_ids=batch.ids[None],
         position_ids=batch.positions[None],
         use_cache=False,
-        segments=batch.segments,
+        layout=batch.layout,
     )
     get_head: Callable[[], Callable[[Tensor], Tensor]] = model.get_output_embeddings
     return Outputs(
@@ -128,5 +130,41 @@ def _same(scores: Tensor) -> Tensor:
     return scores
 
 
-def _log_chances(scores: Tensor, labels: Tensor) -> Tensor:
-    return -functional.cross_entropy(scores, labels, reduction="none")
+class _LogChances(torch.autograd.Function):
+    """Scores (k, v) and labels (k,) → the logarithms of the labels' chances, (k,) in float32.
+
+    As cross-entropy, with the same gradient. A few rows are computed at a time, so that what is
+    held for the gradient is the scores alone, in their own precision, and not their logarithms in
+    float32 as well: of a small model on a CPU that takes a tenth off a step.
+    """
+
+    @staticmethod
+    def forward(context: Any, scores: Tensor, labels: Tensor) -> Tensor:
+        sums = scores.new_empty(len(scores), dtype=torch.float32)
+        said = torch.empty_like(sums)
+        for rows in _few(scores):
+            piece = scores[rows].float()
+            torch.logsumexp(piece, dim=-1, out=sums[rows])
+            said[rows] = piece.gather(1, labels[rows, None])[:, 0]
+        context.save_for_backward(scores, labels, sums)
+        return said - sums
+
+    @staticmethod
+    def backward(context: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        scores, labels, sums = context.saved_tensors
+        gradient = torch.empty_like(scores)
+        for rows in _few(scores):
+            # d log P(y) / d s = [y] - P
+            piece = (scores[rows].float() - sums[rows, None]).exp_()
+            piece.mul_(-upstream[rows, None])
+            piece.scatter_add_(1, labels[rows, None], upstream[rows, None])
+            gradient[rows] = piece
+        return gradient, None
+
+
+def _few(scores: Tensor) -> list[slice]:
+    """Rows whose scores stay in the processor's cache; on a card all of them."""
+    if scores.device.type != "cpu":
+        return [slice(None)]
+    size = max(_FEW_SCORES // scores.shape[1], 1)
+    return [slice(start, start + size) for start in range(0, len(scores), size)]
