@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flywheel.build import allocator, pace
+from flywheel.build import allocator, pace, planned
 from flywheel.wheel import planning
 
 if TYPE_CHECKING:
@@ -96,8 +96,9 @@ def test_engine_that_does_not_load_is_told_before_anything_is_planned(
     assert len(ended.err.splitlines()) == 1
 
 
-def test_memory_goes_back_before_the_trial_and_after_it(
-    flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept", [0.0, 1e9])
+def test_where_memory_is_tight_it_goes_back_before_the_trial(
+    flywheel: Run, ready: Path, monkeypatch: pytest.MonkeyPatch, kept: float
 ) -> None:
     calls: list[str] = []
     measured = pace.measure_pace
@@ -106,10 +107,11 @@ def test_memory_goes_back_before_the_trial_and_after_it(
         calls.append("trial")
         return measured(*given)
 
+    monkeypatch.setattr(planned, "KEPT", kept)
     monkeypatch.setattr(allocator, "give_back", lambda: calls.append("give back"))
     monkeypatch.setattr(allocator, "trim", lambda: calls.append("trim"))
     monkeypatch.setattr(pace, "measure_pace", measure)
     (ready / "flywheel.toml").write_text('[build]\nbase = "new"\n', encoding="utf-8")
     assert flywheel("plan").code == 0
-    assert calls[:3] == ["give back", "trial", "trim"]
+    assert calls[:3] == (["give back", "trial", "trim"] if kept else ["trial", "trim", *calls[2:3]])
     assert calls[-1] == "trim"

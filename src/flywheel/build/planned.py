@@ -16,6 +16,10 @@ Device = Literal["cpu", "cuda"]
 
 GIB = 2**30
 
+KEPT = 1.8
+"""What the C library may hold of the memory in use, where it is not asked to give freed memory
+back at once (allocator.py)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
@@ -64,6 +68,11 @@ class Plan:
     def memory_bytes(self) -> int:
         """The predicted peak, above what the process holds before the model is there."""
         return self.memory.total
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether freed memory has to go back at once, which costs time, for it to fit."""
+        return KEPT * self.memory_bytes > self.memory_limit
 
     @property
     def seconds(self) -> float:

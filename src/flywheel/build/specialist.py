@@ -156,8 +156,8 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
         FileFormatError: a file of `build.data` or `build.general` cannot be read.
         KeyboardInterrupt: on Ctrl-C; what was trained is kept as a checkpoint.
     """
-    # What is freed goes back at once, so that memory is what the plan counted.
-    allocator.give_back()
+    if plan.is_tight:
+        allocator.give_back()
     # Held-out documents stay unseen in every way: the model is measured on them.
     texts = mixture.texts(material.passages).train
     told("vocabulary", 0, 1)

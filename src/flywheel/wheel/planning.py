@@ -54,9 +54,6 @@ def plan(workspace: Workspace) -> Plan:
     """
     require_extra()
     from flywheel.build import allocator
-
-    # As the training itself: the trial's time is for what the training will do.
-    allocator.give_back()
     from flywheel.build.machine import probe
     from flywheel.build.pace import EVEN, measure_pace
 
@@ -67,6 +64,9 @@ def plan(workspace: Workspace) -> Plan:
     machine = probe()
     pace: Pace = EVEN
     planned = make_plan(corpus, machine, settings, shape, pace)
+    if planned.is_tight:
+        # As the training itself: the trial's time is for what the training will do.
+        allocator.give_back()
     for _ in range(2):
         # Tried out on the draft's sizes; a quicker or slower machine may lead to another one.
         pace = measure_pace(planned.step, machine)
