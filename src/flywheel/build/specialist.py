@@ -79,6 +79,10 @@ NUM_LOOKS = 5
 """Looks at the validation part in one phase, each of which leaves a checkpoint."""
 LOOKED_AT_SHARE = 0.02
 """Of a phase's tokens, in one look; a document of any length may be held out."""
+SMALL = 50_000_000
+"""Parameters up to which a model types for keystrokes, and is scored on as much text as
+compression.py takes; a larger one would take longer at that than an exam."""
+LARGE_BYTES = 8 * 1024
 GENERAL_BYTES = 2**20
 """Of general language, that a trimmed vocabulary's reserve is counted on."""
 NUM_PARITY_PROMPTS = 20
@@ -453,7 +457,10 @@ def _bits(
     if not mixed.documents.held_out:
         return None
     told("bits per byte", 0, 1)
-    found = compression.compare(model, tokenizer, mixed.documents.held_out, mixed.documents.train)
+    max_bytes = compression.MAX_BYTES if _is_small(model) else LARGE_BYTES
+    found = compression.compare(
+        model, tokenizer, mixed.documents.held_out, mixed.documents.train, max_bytes
+    )
     told("bits per byte", 1, 1)
     return found
 
@@ -461,9 +468,13 @@ def _bits(
 def _keys(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, mixed: Mixture, told: Told
 ) -> tuple[Keystrokes, ...]:
-    if not mixed.documents.held_out:
+    if not mixed.documents.held_out or not _is_small(model):
         return ()
     told("keystrokes", 0, 1)
     found = keystrokes(model, tokenizer, mixed.documents.held_out)
     told("keystrokes", 1, 1)
     return found
+
+
+def _is_small(model: PreTrainedModel) -> bool:
+    return sum(each.numel() for each in model.parameters()) <= SMALL
