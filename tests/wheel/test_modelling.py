@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from flywheel.build import export, specialist
+from flywheel.build.base import new_model, save
 from flywheel.build.footprint import Step, footprint
 from flywheel.build.plan import new_shape
 from flywheel.build.planned import Phase, Plan
@@ -260,6 +264,21 @@ def test_a_model_that_cannot_be_opened_costs_nobody_an_answer(
 def test_a_base_that_is_not_there_is_named_before_anything_is_built(modelled: Domain) -> None:
     modelled.configure('[build]\nbase = "no/such-model"\n')
     with pytest.raises(ModelError, match="hf download no/such-model"):
+        turned(modelled)
+
+
+def test_a_base_that_cannot_spell_the_documents_is_refused_before_it_is_trained(
+    modelled: Domain, tmp_path: Path
+) -> None:
+    spelling = Tokenizer(models.BPE({"<unk>": 0, "</s>": 1, "a": 2}, [], unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=spelling, unk_token="<unk>", eos_token="</s>"
+    )
+    save(new_model(new_shape(64, 2, 3), tokenizer, seed=1), tokenizer, tmp_path / "base")
+    modelled.configure(f'[build]\nbase = "{tmp_path / "base"}"\n')
+    monkeyed = replace(PLAN, base=str(tmp_path / "base"), step=replace(STEP, method="full"))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelError, match="cannot write"):
+        patch.setattr(planning, "plan", lambda _: monkeyed)
         turned(modelled)
 
 

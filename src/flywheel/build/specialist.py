@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from flywheel.answer.settings import WriteSettings
 from flywheel.build import adapters, allocator, compression, loop, mixture, parity, peak
-from flywheel.build.base import load_base, new_model, save
+from flywheel.build.base import Base, load_base, new_model, save
 from flywheel.build.batches import Rows, pack, pairs_as_rows
 from flywheel.build.compression import BitsPerByte
 from flywheel.build.conversations import read_training
@@ -47,6 +47,7 @@ from flywheel.build.trimming import named_ids, trim_model, trim_tokenizer
 from flywheel.build.vocabulary import choose, needs, train_tokenizer
 from flywheel.engine.embedded import EmbeddedEngine
 from flywheel.engine.protocol import Engine
+from flywheel.errors import ModelError
 from flywheel.records import (
     Conversation,
     Example,
@@ -225,6 +226,7 @@ def _begun(
     is_halved = is_lora and plan.step.number == "bfloat16"
     dtype = torch.bfloat16 if is_halved else torch.float32
     base = load_base(plan.base, material.root, dtype=dtype)
+    _require_spelling(base, texts)
     if plan.shape.vocab_size >= len(base.tokenizer):
         return base.model, base.tokenizer, base.notes
     # What general language needs, where the owner named some, is worth more than the lowest ids.
@@ -239,6 +241,26 @@ def _begun(
     trim_model(base.model, kept)
     note = f"its vocabulary is trimmed from {len(base.tokenizer)} tokens to {len(trimmed)}"
     return base.model, trimmed, (*base.notes, note)
+
+
+def _require_spelling(base: Base, texts: Sequence[str]) -> None:
+    """
+    Raises:
+        ModelError: the base has neither tokens nor bytes for some character of the texts.
+    """
+    unknown = base.tokenizer.unk_token_id
+    if unknown is None:
+        return
+    for text in texts:
+        encoded = base.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        if unknown in encoded["input_ids"]:
+            start, end = encoded["offset_mapping"][encoded["input_ids"].index(unknown)]
+            raise ModelError(
+                f"{base.source.name} cannot write these documents: it has no token for "
+                f"{text[start:end]!r} and no bytes to spell it. Name another base."
+            )
 
 
 def _general(material: Material) -> Sequence[str]:
