@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def test_going_back_waits_for_nothing_that_it_does_not_use() -> None:
     code = "import sys, flywheel.cli.versions; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "scipy", "lancedb", "sklearn", "pyarrow"} & set(run.stdout.split())
+
+
+def test_every_folder_of_tests_is_collected(pytestconfig: pytest.Config) -> None:
+    """By default pytest passes over folders of some names, such as build, in silence."""
+    passed_over = pytestconfig.getini("norecursedirs")
+    folders = [each for each in (ROOT / "tests").rglob("*") if list(each.glob("test_*.py"))]
+    assert len(folders) > 8
+    assert [each for each in folders for part in passed_over if fnmatch(each.name, part)] == []
 
 
 def test_no_file_collects_what_found_no_home() -> None:
