@@ -19,9 +19,10 @@ from flywheel.answer.decide import (
     features,
     readings,
 )
+from flywheel.answer.prompt import language_of
 from flywheel.answer.quote import Draft, draft
 from flywheel.answer.settings import DecideSettings, QuoteSettings
-from flywheel.answer.write import Writer, WrittenLanguage, language_of
+from flywheel.answer.write import Writer, WrittenLanguage
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker

@@ -38,10 +38,13 @@ _RULES: Mapping[Literal["en", "zh"], str] = {
 }
 _QUESTION: Mapping[Literal["en", "zh"], str] = {"en": "Question: ", "zh": "问题："}
 
+TEMPLATE_TOKENS = 40
+"""Room for what a chat template puts around a prompt and its answer; Qwen 2.5's takes 30."""
+
 QUESTION_SHARE = 0.5
 """Of the budget beside the rules, that a question may take where passages want the rest."""
 
-_MARK = re.compile(r"[\[［【〔]\s*(/?\s*\d+(?:\s*[,，、;；/-]\s*\d+)*)\s*[\]］】〕]")
+MARK = re.compile(r"[\[［【〔]\s*(/?\s*\d+(?:\s*[,，、;；/-]\s*\d+)*)\s*[\]］】〕]")
 _BLOCK = re.compile(r"^\[(\d+)\] (.*)\n((?:.*\n)*?)\[/\1\]$", re.MULTILINE)
 _CONTROL = re.compile(
     r"<(?=[|｜]"
@@ -65,6 +68,11 @@ class Prompt:
     """That the question is asked in, and the answer is wanted in."""
 
 
+def language_of(question: str) -> Literal["en", "zh"]:
+    """The language that a question is answered in."""
+    return "zh" if has_han(question) else "en"
+
+
 def make_prompt(
     question: str,
     passages: Sequence[Passage],
@@ -81,7 +89,7 @@ def make_prompt(
         passages: best first.
         count_tokens: of a text, as the model will read it; an upper estimate will do.
     """
-    language: Literal["en", "zh"] = "zh" if has_han(question) else "en"
+    language = language_of(question)
     rules = _RULES[language]
     room = context_tokens - count_tokens(rules + "\n\n")
     asked = _asked(question, language, int(room * QUESTION_SHARE), count_tokens)
@@ -141,7 +149,7 @@ def as_data(text: str) -> str:
 
     `[2]` becomes `(2)`; a control token gets a space after its first character.
     """
-    return harmless(_MARK.sub(r"(\1)", text))
+    return harmless(MARK.sub(r"(\1)", text))
 
 
 def harmless(text: str) -> str:
@@ -159,7 +167,7 @@ def marked(sentence: str, numbers: Sequence[int]) -> str:
 
 def unmarked(text: str) -> str:
     """The text without numbers of passages, and the space before them."""
-    return re.sub(rf"[ \t]*{_MARK.pattern}", "", text)
+    return re.sub(rf"[ \t]*{MARK.pattern}", "", text)
 
 
 def _asked(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from flywheel.answer.prompt import UNTOLD, Prompt, make_prompt
+from flywheel.answer.prompt import MARK, UNTOLD, Prompt, language_of, make_prompt, unmarked
 from flywheel.answer.quote import sentences
 from flywheel.answer.settings import WriteSettings
 from flywheel.answer.support import Support, support
@@ -30,14 +30,13 @@ from flywheel.search.terms import LATIN_WORD, fold, has_han
 
 WrittenLanguage = Literal["en", "zh"]
 
-_MARKERS = re.compile(r"\s*[\[【［]\s*(\d+(?:\s*[,，、]\s*\d+)*)\s*[\]】］]")
-_ALL_MARKERS = re.compile(rf"(?:{_MARKERS.pattern})+")
+_MARKS = re.compile(rf"(?:\s*{MARK.pattern})+")
 LEFT_ALONE_SECONDS = 30
 """How long an engine that failed is not asked again."""
 
 _THINKS = "<think>"
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
-_BEGUN = re.compile(r"\s*(?:[\[【［][\d\s,，、]*)?")
+_BEGUN = re.compile(r"\s*(?:[\[［【〔][\d\s,，、;；/-]*)?")
 """What may still become a mark."""
 
 
@@ -65,11 +64,6 @@ class Written:
     """The model says that the passages do not tell."""
     shortfall: str = ""
     """Why the documents are to be quoted instead; empty where they need not."""
-
-
-def language_of(question: str) -> WrittenLanguage:
-    """The language that a question is answered in."""
-    return "zh" if has_han(question) else "en"
 
 
 class Writer:
@@ -153,12 +147,10 @@ class Writer:
 
     def _checked(self, text: str, prompt: Prompt) -> Sentence:
         """A sentence with what supports it: of the passages that it names, else of all."""
-        plain = _MARKERS.sub("", text)
+        plain = unmarked(text)
         if _is_untold(plain):
             return Sentence(text=plain, citation=None)
-        named = [
-            int(each) for found in _MARKERS.findall(text) for each in re.findall(r"\d+", found)
-        ]
+        named = [int(each) for marks in MARK.findall(text) for each in re.findall(r"\d+", marks)]
         cited = [prompt.passages[n - 1] for n in named if 0 < n <= len(prompt.passages)]
         # Naming a passage that does not hold it, or does not exist, is a reason to leave it out.
         found: Support | None = None
@@ -210,7 +202,7 @@ def _split(text: str) -> list[str]:
     """
     cuts = [0]
     for span in sentences(text)[:-1]:
-        marks = _ALL_MARKERS.match(text, span.end)
+        marks = _MARKS.match(text, span.end)
         cut = marks.end() if marks else span.end
         if _BEGUN.fullmatch(text, cut):
             break

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from flywheel.answer.prompt import TEMPLATE_TOKENS
 from flywheel.build import rules
 from flywheel.build.bases import BASES
 from flywheel.build.corpus import SIZES, Corpus
@@ -34,8 +35,6 @@ Rates = dict[Objective, float]
 SUPERVISED_SHARE = 0.4
 PREFERENCE_SHARE = 0.2
 """Of the time, at most; the text has the rest."""
-TEMPLATE_TOKENS = 16
-"""What a chat template adds to a question and its answer."""
 RANK = 16
 MIN_STEPS = 20
 """Fewer steps change nothing that an exam could see."""

@@ -12,6 +12,12 @@ Precision = Literal["f32", "f16", "q8_0", "q4_0"]
 """How the served file keeps its weights, as GGUF names them."""
 
 
+MODEL_FILE = "model.gguf"
+"""What serves, in a model's artifact."""
+REPORT_FILE = "report.json"
+"""Beside it: what the model is, how it was built, and what it is worth (`specialist.Made`)."""
+
+
 class BuildSettings(StageSettings):
     """A language model of one's own: `flywheel turn --model` builds it, `flywheel plan` says what
     fits."""

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from flywheel.answer.prompt import TEMPLATE_TOKENS
 from flywheel.answer.settings import WriteSettings
 from flywheel.build import adapters, allocator, compression, loop, mixture, parity, peak
 from flywheel.build.base import Base, load_base, new_model, save
@@ -35,13 +36,14 @@ from flywheel.build.mixture import GENERAL_SHARE, Mixture
 from flywheel.build.objectives import DirectPreference, NextToken, Objective, Supervised
 from flywheel.build.overlap import Overlap
 from flywheel.build.parity import Parity
+from flywheel.build.plan import NEW
 from flywheel.build.planned import Outcome, Phase, Plan, outcome
 from flywheel.build.sequences import (
     tokenise_conversations,
     tokenise_pairs,
     tokenise_texts,
 )
-from flywheel.build.settings import BuildSettings
+from flywheel.build.settings import MODEL_FILE, REPORT_FILE, BuildSettings
 from flywheel.build.teacher import taught_by
 from flywheel.build.trimming import named_ids, trim_model, trim_tokenizer
 from flywheel.build.vocabulary import choose, needs, train_tokenizer
@@ -63,16 +65,11 @@ from flywheel.search.frequencies import Frequencies
 
 CODE_VERSION = 2
 
-NEW = "new"
 SEED = 1
-FILE = "model.gguf"
 TRAINED = "trained"
-REPORT = "report.json"
 TAUGHT = "taught.json"
 """A teacher's words, beside the checkpoints."""
 
-TEMPLATE_TOKENS = 40
-"""Room for what a chat template puts around a prompt and its answer; Qwen 2.5's takes 30."""
 MOST_OF_CONTEXT = 0.25
 """Of a small model's context, that an answer may take."""
 PATIENCE = 2
@@ -189,9 +186,9 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
     merged.eval()  # type: ignore[no-untyped-call]
     save(merged, tokenizer, folder / TRAINED)
     told("export", 0, 2)
-    exported = write_gguf(merged, tokenizer, folder / FILE, material.settings.precision)
+    exported = write_gguf(merged, tokenizer, folder / MODEL_FILE, material.settings.precision)
     told("export", 1, 2)
-    checked = _checked(folder / FILE, merged, tokenizer, mixed, plan, material.settings)
+    checked = _checked(folder / MODEL_FILE, merged, tokenizer, mixed, plan, material.settings)
     told("export", 2, 2)
     made = Made(
         plan=plan,
@@ -210,7 +207,7 @@ def build(plan: Plan, material: Material, folder: Path, training: Path, told: To
         documents=tuple(sorted({each.document for each in material.passages})),
         notes=notes,
     )
-    (folder / REPORT).write_text(json.dumps(to_json(made), indent=1), encoding="utf-8")
+    (folder / REPORT_FILE).write_text(json.dumps(to_json(made), indent=1), encoding="utf-8")
     return made
 
 

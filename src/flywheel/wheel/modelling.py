@@ -19,6 +19,7 @@ from flywheel.answer.assistant import Assistant
 from flywheel.answer.prompt import PROMPT_VERSION
 from flywheel.build.plan import NEW
 from flywheel.build.planned import Plan
+from flywheel.build.settings import REPORT_FILE
 from flywheel.errors import ModelError, SettingsError, SourceError, WorkspaceError
 from flywheel.records import PUBLIC, from_json, to_json
 from flywheel.search.index import Reader
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from flywheel.store.versions import Version
     from flywheel.wheel.stages import Learnable, Progress
     from flywheel.wheel.workspace import Workspace
-
-REPORT = "report.json"
-"""In a model's artifact: what it is, how it was built, and what it is worth."""
 
 TRAINING = "training"
 """The folder of checkpoints beside the stages' artifacts."""
@@ -236,7 +234,7 @@ def report(workspace: Workspace, key: str) -> dict[str, Any]:
             f"A model is missing from {workspace.artifacts.root}. `flywheel turn --model` builds "
             "it again."
         )
-    found: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     return found
 
 

@@ -94,7 +94,7 @@ def turn(
         ]
         if model:
             revolutions.append(revolve_model(workspace, index, learnable, exam, progress))
-            workspace.close_engines()  # the one that did not win is of no more use
+            workspace.engines.close()  # the one that did not win is of no more use
     made = [each for each in revolutions if each.sitting]
     last = made[-1] if made else revolutions[-1]
     return Turned(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -20,20 +18,20 @@ from urllib.parse import quote
 from sqlalchemy.engine import make_url
 
 from flywheel.artifacts import Artifacts
-from flywheel.errors import ModelError, WorkspaceBusy, WorkspaceError
+from flywheel.errors import WorkspaceBusy, WorkspaceError
 from flywheel.records import PUBLIC, Answer, Interaction, from_json
 from flywheel.store import documents, interactions, versions
 from flywheel.store.database import Database
 from flywheel.store.versions import Version
 from flywheel.wheel import settings as settings_file
+from flywheel.wheel.engines import Engines
 from flywheel.wheel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flywheel.answer.assistant import Assistant
     from flywheel.answer.choice import LearnedChoice
-    from flywheel.answer.settings import QuoteSettings, WriteSettings
+    from flywheel.answer.settings import QuoteSettings
     from flywheel.answer.write import Writer
-    from flywheel.engine.protocol import Engine
     from flywheel.search.embed import Embedder
     from flywheel.search.index import PassageIndex, Reader
     from flywheel.search.learned import LearnedRanker
@@ -42,12 +40,6 @@ if TYPE_CHECKING:
 # What answers is imported when it is asked for: going back to an earlier version takes no second.
 
 ENVIRONMENT = "FLYWHEEL_WORKSPACE"
-
-TEMPLATE_TOKENS = 64
-"""Room for what a chat template puts around a prompt."""
-
-MODEL = "model.gguf"
-"""The served file in a model's artifact."""
 
 CHOICE = "choice"
 """The folder in a ranker's artifact that holds the learned choice of quotes."""
@@ -73,8 +65,7 @@ class Workspace:
         self._assistants: dict[int, Assistant] = {}
         self._live_corrections: LiveCorrections | None = None
         self._embedders: dict[str, Embedder] = {}
-        self._engines: dict[str, Engine] = {}
-        self._opening = threading.Lock()
+        self.engines = Engines(self.artifacts, settings.engine)
 
     @classmethod
     def init(cls, folder: Path | str) -> Self:
@@ -259,50 +250,7 @@ class Workspace:
         from flywheel.answer.write import Writer
 
         settings = WriteSettings.model_validate(writer["write"])
-        return Writer(lambda: self._engine(writer, settings), index.frequencies, settings)
-
-    def _engine(self, writer: dict[str, Any], settings: WriteSettings) -> Engine:
-        key = json.dumps([writer["model"], writer["engine"]], sort_keys=True)
-        with self._opening:
-            if key not in self._engines:
-                self._engines[key] = self._opened(writer, settings)
-            return self._engines[key]
-
-    def _opened(self, writer: dict[str, Any], settings: WriteSettings) -> Engine:
-        """
-        Raises:
-            WorkspaceError: it is missing from the artifacts, or the settings name it no more.
-            ModelError, EngineError: it cannot be served here.
-        """
-        if not writer["model"]:
-            return self._remote(writer["engine"])
-        folder = self.artifacts.find("model", writer["model"])
-        if folder is None:
-            raise WorkspaceError(
-                f"A model is missing from {self.artifacts.root}. `flywheel turn --model` builds "
-                "it again; `flywheel versions rollback` goes back."
-            )
-        try:
-            from flywheel.engine.embedded import EmbeddedEngine
-        except ImportError as error:
-            raise ModelError(
-                "A model is served by xllamacpp, which is not installed or lacks libgomp here: "
-                "pip install 'flywheel-assistant[model]' (docs/models.md)."
-            ) from error
-        context = settings.context_tokens + settings.max_tokens + TEMPLATE_TOKENS
-        return EmbeddedEngine.open(folder / MODEL, context_tokens=context)
-
-    def _remote(self, named: dict[str, Any]) -> Engine:
-        """The engine that a version was examined with, as far as the settings still name it."""
-        settings = self.settings.engine
-        if (settings.url, settings.model) != (named["url"], named["model"]):
-            raise WorkspaceError(
-                "The settings no longer name the engine that this version was examined with, so "
-                "nothing is sent to it."
-            )
-        from flywheel.engine.remote import RemoteEngine
-
-        return RemoteEngine.open(settings)
+        return Writer(lambda: self.engines.of(writer), index.frequencies, settings)
 
     def champion(self) -> Version:
         """The version that serves.
@@ -384,7 +332,7 @@ class Workspace:
         for other in self._assistants.keys() - {version.number}:
             # What no longer serves may be erased: nothing of it stays in memory.
             self._assistants.pop(other, None)
-            self.close_engines()
+            self.engines.close()
         assistant = self.assistant(version)
         if quoting_only:
             assistant = assistant.quoting_only()
@@ -396,17 +344,9 @@ class Workspace:
         total = 1000 * (time.perf_counter() - started)
         return replace(given, version=version.number, timings_ms={"total": total})
 
-    def close_engines(self) -> None:
-        """Closes the engines that are open; whoever still writes opens one again."""
-        with self._opening:
-            engines = list(self._engines.values())
-            self._engines.clear()
-        for engine in engines:
-            engine.close()
-
     def close(self) -> None:
         """Closes the database and the engines."""
-        self.close_engines()
+        self.engines.close()
         self.database.close()
 
     def __enter__(self) -> Self:

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from flywheel.answer.assistant import Assistant
-from flywheel.answer.write import WrittenLanguage, language_of
+from flywheel.answer.prompt import language_of
+from flywheel.answer.write import WrittenLanguage
 from flywheel.evaluate.exam import Sitting, scored
 from flywheel.records import ExamQuestion, to_json
 from flywheel.store import state, versions

@@ -1,0 +1,86 @@
+"""The engines that word answers: each opened when it is first asked, closed with what it served.
+
+A version names its engine in its bundle; here it becomes a file of the artifacts, or the remote one
+that the settings still name. Light to import: nothing is loaded before an answer is to be worded.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flywheel.artifacts import Artifacts
+from flywheel.build.settings import MODEL_FILE
+from flywheel.engine.settings import EngineSettings
+from flywheel.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from flywheel.engine.protocol import Engine
+
+
+class Engines:
+    """Those of one workspace. Safe to use from several threads."""
+
+    def __init__(self, artifacts: Artifacts, settings: EngineSettings) -> None:
+        self._artifacts, self._settings = artifacts, settings
+        self._open: dict[str, Engine] = {}
+        self._opening = threading.Lock()
+
+    def of(self, writer: Mapping[str, Any]) -> Engine:
+        """The open engine of a writer, as a bundle has it.
+
+        Raises:
+            WorkspaceError: it is missing from the artifacts, the settings name it no more, or it
+                was examined with other words around the passages.
+            EngineError: it cannot be served here.
+        """
+        key = json.dumps([writer["model"], writer["engine"], writer["prompt"]], sort_keys=True)
+        with self._opening:
+            if key not in self._open:
+                self._open[key] = self._opened(writer)
+            return self._open[key]
+
+    def close(self) -> None:
+        """Closes those that are open; whoever still writes opens one again."""
+        with self._opening:
+            engines = list(self._open.values())
+            self._open.clear()
+        for engine in engines:
+            engine.close()
+
+    def _opened(self, writer: Mapping[str, Any]) -> Engine:
+        from flywheel.answer.prompt import PROMPT_VERSION
+
+        if writer["prompt"] != PROMPT_VERSION:
+            raise WorkspaceError(
+                "This version's model was examined with the prompt of another release. "
+                "`flywheel turn --model` examines it anew."
+            )
+        return self._embedded(writer) if writer["model"] else self._remote(writer["engine"])
+
+    def _embedded(self, writer: Mapping[str, Any]) -> Engine:
+        from flywheel.answer.prompt import TEMPLATE_TOKENS
+        from flywheel.engine.embedded import EmbeddedEngine
+
+        folder = self._artifacts.find("model", writer["model"])
+        if folder is None:
+            raise WorkspaceError(
+                f"A model is missing from {self._artifacts.root}. `flywheel turn --model` builds "
+                "it again; `flywheel versions rollback` goes back."
+            )
+        write = writer["write"]
+        context = write["context_tokens"] + write["max_tokens"] + TEMPLATE_TOKENS
+        return EmbeddedEngine.open(folder / MODEL_FILE, context_tokens=context)
+
+    def _remote(self, named: Mapping[str, str]) -> Engine:
+        from flywheel.engine.remote import RemoteEngine
+
+        settings = self._settings
+        if (settings.url, settings.model) != (named["url"], named["model"]):
+            raise WorkspaceError(
+                "The settings no longer name the engine that this version was examined with, so "
+                "nothing is sent to it."
+            )
+        return RemoteEngine.open(settings)
