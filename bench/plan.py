@@ -63,8 +63,9 @@ def measure(step: Step, num_steps: int, clock: Callable[[], float]) -> dict[str,
     from flywheel.build.allocator import give_back, trim
     from flywheel.build.base import new_model
     from flywheel.build.batches import pack
-    from flywheel.build.loop import TrainingData, TrainSettings, train
+    from flywheel.build.loop import train
     from flywheel.build.objectives import NextToken
+    from flywheel.build.training import TrainingData, TrainSettings
     from flywheel.build.vocabulary import FEWEST_TOKENS, train_tokenizer
 
     give_back()

@@ -43,7 +43,7 @@ from flywheel.build.adapters import Trainable, add_lora, as_reference, merge
 from flywheel.build.base import load_base, new_model, save
 from flywheel.build.batches import Notes, Rows, pack, pairs_as_rows, row_numbers
 from flywheel.build.conversations import read_training
-from flywheel.build.loop import TrainingData, TrainSettings, evaluate, train
+from flywheel.build.loop import evaluate, train
 from flywheel.build.machine import probe
 from flywheel.build.objectives import DirectPreference, NextToken, Objective, Supervised
 from flywheel.build.sequences import (
@@ -53,6 +53,7 @@ from flywheel.build.sequences import (
     tokenise_pairs,
 )
 from flywheel.build.shape import Shape
+from flywheel.build.training import TrainingData, TrainSettings
 from flywheel.build.vocabulary import train_tokenizer
 from peer import PEERS, install
 from table import print_table

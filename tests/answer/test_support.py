@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flywheel.answer.quote import sentences
 from flywheel.answer.support import contradict, numbers, support
 from flywheel.records import Passage
 from flywheel.search.frequencies import Frequencies
@@ -133,9 +134,12 @@ def test_no_text_contradicts_itself(text: str) -> None:
     assert all(each for each in numbers(text))
 
 
-@given(st.text(min_size=1))
-def test_a_passage_supports_its_own_sentences_whatever_they_hold(text: str) -> None:
-    one = passage(text)
-    found = support(text, [one], frequencies(one))
-    if found is not None:
-        assert one.text[found.citation.start : found.citation.end] == found.citation.quote
+@pytest.mark.parametrize("text", [TYRES, FEES])
+def test_a_passage_supports_each_of_its_own_sentences(text: str) -> None:
+    for span in sentences(text):
+        assert supported(text[span.start : span.end], text) == text[span.start : span.end]
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_what_is_cited_stands_in_the_passage_whatever_it_holds(sentence: str, text: str) -> None:
+    supported(sentence, text)  # it compares the quote with its place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 import pytest
@@ -150,10 +151,36 @@ def test_sentences_come_one_by_one_and_whoever_stops_reading_stops_the_engine(
 
 def test_a_sentence_that_the_length_cut_is_not_shown(frequencies: Frequencies) -> None:
     engine = FakeEngine()
-    engine.queue("Check the pressure every month. Inflate the tyres to 2.5 bar when they are cold.")
-    settings = WriteSettings(max_tokens=10)
-    written = Writer(lambda: engine, frequencies, settings).write(ASKED, HITS)
-    assert written.draft in ("", "Check the pressure every month.")
+    said = "Check the pressure every month. Inflate the tyres to 2.5 bar when they are cold."
+    engine.queue(said, said)
+    # As the engine counts its tokens, the first limit falls into the second sentence.
+    cut, whole = engine.count_tokens(said) - 4, engine.count_tokens(said) + 1
+    drafts = [
+        Writer(lambda: engine, frequencies, WriteSettings(max_tokens=limit))
+        .write(ASKED, HITS)
+        .draft
+        for limit in (cut, whole)
+    ]
+    assert drafts == ["Check the pressure every month.", said]
+
+
+def test_an_answer_that_was_broken_off_is_not_shown(frequencies: Frequencies) -> None:
+    engine = FakeEngine()
+    pieces = ("Check the pressure every month.", " Or never.")
+    engine.queue(FakeAnswer(pieces=pieces, delay_seconds=0.2))
+    closing = threading.Timer(0.3, engine.close)
+    closing.start()
+    written = Writer(lambda: engine, frequencies, WriteSettings()).write(ASKED, HITS)
+    closing.join()
+    assert written.text == "" and written.shortfall
+
+
+def test_what_a_model_says_to_itself_first_is_no_part_of_the_answer(
+    frequencies: Frequencies,
+) -> None:
+    thought = "<think>\nThe user asks for air. Rims are free. Dealers repair them.\n</think>\n\n"
+    written = write(frequencies, thought + "Check the pressure every month. [1]")
+    assert written.draft == "Check the pressure every month."
 
 
 @given(

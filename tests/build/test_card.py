@@ -14,10 +14,11 @@ from flywheel.build import adapters
 from flywheel.build.base import new_model
 from flywheel.build.batches import pack
 from flywheel.build.export import write_gguf
-from flywheel.build.loop import Report, TrainingData, TrainSettings, train
+from flywheel.build.loop import train
 from flywheel.build.objectives import NextToken
 from flywheel.build.sequences import tokenise_texts
 from flywheel.build.shape import Shape
+from flywheel.build.training import Report, TrainingData, TrainSettings
 from flywheel.engine.embedded import EmbeddedEngine
 from flywheel.engine.protocol import Request, Sampling
 

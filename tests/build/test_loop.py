@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 import os
 import signal
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,19 +27,12 @@ from transformers import PreTrainedModel
 
 from flywheel.build.adapters import add_lora, as_reference, unwrapped
 from flywheel.build.batches import Rows, collate, pack, pairs_as_rows
-from flywheel.build.loop import (
-    Progress,
-    Report,
-    TrainingData,
-    TrainSettings,
-    default_device,
-    evaluate,
-    train,
-)
+from flywheel.build.loop import default_device, evaluate, train
 from flywheel.build.objectives import DirectPreference, NextToken, Supervised
 from flywheel.build.outputs import run
 from flywheel.build.schedule import Schedule
 from flywheel.build.sequences import Ids, TokenPair, TokenSequence
+from flywheel.build.training import Progress, Report, TrainingData, TrainSettings
 from flywheel.errors import ModelError
 from flywheel.records import from_json, to_json
 
@@ -409,12 +405,24 @@ def test_reference_is_computed_once_and_kept_with_the_checkpoints(
     assert sorted(noted) == [12, 12, 24, 24]
 
 
-def test_time_that_runs_out_ends_on_a_small_rate(tmp_path: Path, make_model: MakeModel) -> None:
-    settings = replace(SETTINGS, num_steps=100_000, evaluate_every=100_000, max_seconds=0.5)
+def test_time_that_runs_out_ends_on_a_small_rate(
+    tmp_path: Path, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock that a second passes on at every look, so that each step takes the same time.
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr("flywheel.build.loop.time", clock)
+    settings = replace(SETTINGS, num_steps=100, evaluate_every=1000, max_seconds=100)
     report = train(make_model(), DATA, NextToken(), settings, tmp_path)
     assert report.ended == "time"
-    assert 0 < report.num_steps < 100_000
+    assert 10 < report.num_steps < 100
     assert report.validation[-1].step == report.num_steps
+    [state] = [
+        json.loads(each.read_text())
+        for each in tmp_path.glob(f"step-*{report.num_steps}/state.json")
+    ]
+    schedule = from_json(Schedule, state["schedule"])
+    rates = [schedule.factor(step) for step in range(report.num_steps)]
+    assert rates[-1] < 0.2 < 0.9 < max(rates)
 
 
 def test_run_that_is_given_more_time_goes_on(tmp_path: Path, make_model: MakeModel) -> None:

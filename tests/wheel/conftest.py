@@ -112,6 +112,22 @@ class Domain:
             self._open = None
 
 
+def kept(domain: Domain, place: Path) -> Path:
+    """Closes a domain and keeps a copy of it beside its place: an id follows from a path."""
+    domain.close()
+    shutil.copytree(place, place.with_name("kept"))
+    return place
+
+
+def restored(place: Path) -> Iterator[Domain]:
+    """The domain as it was kept, at the same place, for one test."""
+    shutil.rmtree(place)
+    shutil.copytree(place.with_name("kept"), place)
+    domain = Domain(place)
+    yield domain
+    domain.close()
+
+
 @pytest.fixture(autouse=True)
 def _no_workspace_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLYWHEEL_WORKSPACE", raising=False)
@@ -129,7 +145,7 @@ def blank(tmp_path: Path) -> Iterator[Domain]:
 
 @pytest.fixture(scope="session")
 def _place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where version 1 of the domain is, and as it was beside it: an id follows from a path."""
+    """Where version 1 of the domain is, and as it was beside it."""
     place = tmp_path_factory.mktemp("wheel") / "domain"
     domain = Domain(place)
     for path, text in DOCUMENTS.items():
@@ -137,16 +153,10 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         os.utime(domain.documents / path, (1_700_000_000, 1_700_000_000))
     domain.add()
     domain.turn()
-    domain.close()
-    shutil.copytree(place, place.with_name("kept"))
-    return place
+    return kept(domain, place)
 
 
 @pytest.fixture
 def domain(_place: Path) -> Iterator[Domain]:
     """The four documents, added and turned into version 1."""
-    shutil.rmtree(_place)
-    shutil.copytree(_place.with_name("kept"), _place)
-    domain = Domain(_place)
-    yield domain
-    domain.close()
+    yield from restored(_place)

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from flywheel.build import export, specialist
 from flywheel.build.base import new_model, save
 from flywheel.build.footprint import Step, footprint
+from flywheel.build.material import Material
 from flywheel.build.plan import new_shape
 from flywheel.build.planned import Phase, Plan
 from flywheel.errors import ModelError, SettingsError
@@ -161,9 +162,9 @@ def test_what_not_everybody_may_read_teaches_no_model(
 ) -> None:
     secret = modelled.write("hr/pay.md", "# Pay\n\nThe director is paid nine thousand a month.\n")
     modelled.add(secret.parent, access=["hr"])
-    learned: list[specialist.Material] = []
+    learned: list[Material] = []
 
-    def look(plan: Plan, material: specialist.Material, *_: Any) -> None:
+    def look(plan: Plan, material: Material, *_: Any) -> None:
         learned.append(material)
         raise ModelError("seen enough")
 
@@ -253,12 +254,14 @@ def test_an_erasure_of_anything_else_leaves_the_model(writing: Domain) -> None:
     assert writing.workspace.champion().number == model_version(writing)
 
 
-def test_a_model_that_cannot_be_opened_costs_nobody_an_answer(
-    writing: Domain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_cannot_be_opened_costs_nobody_an_answer(writing: Domain) -> None:
+    writing.configure('[build]\nbase = "new"\n[decide]\nwrong_cost = 0\n')
+    workspace = writing.workspace
+    bundle = workspace.champion().bundle | {"decide": {"wrong_cost": 0}}
     (model_of(writing, model_version(writing)) / "model.gguf").write_bytes(b"GGUF")
-    answer = writing.ask("Where is the child lock?")
-    assert answer.kind != "answer" or answer.shortfall
+    answer = workspace.assemble(bundle, 0).ask("Where is the child lock?", workspace.reader())
+    assert answer.kind == "answer" and "child lock" in answer.answer
+    assert not answer.is_written and "model.gguf" in answer.shortfall
 
 
 def test_a_base_that_is_not_there_is_named_before_anything_is_built(modelled: Domain) -> None:

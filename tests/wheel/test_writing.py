@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.wheel.conftest import Domain
+from tests.wheel.conftest import Domain, kept, restored
 
 from flywheel.answer.prompt import UNTOLD
 from flywheel.engine.fake import FakeEngine
@@ -73,19 +72,13 @@ def _store_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     domain.configure('[engine]\nurl = "http://127.0.0.1:9/v1"\n[decide]\nwrong_cost = 0\n')
     domain.add()
     domain.turn()
-    domain.close()
-    shutil.copytree(place, place.with_name("kept"))
-    return place
+    return kept(domain, place)
 
 
 @pytest.fixture
 def store_room(_store_room: Path) -> Iterator[Domain]:
     """As version 1 left it."""
-    shutil.rmtree(_store_room)
-    shutil.copytree(_store_room.with_name("kept"), _store_room)
-    domain = Domain(_store_room)
-    yield domain
-    domain.close()
+    yield from restored(_store_room)
 
 
 class Model:

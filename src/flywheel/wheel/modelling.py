@@ -29,7 +29,7 @@ from flywheel.wheel import planning
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flywheel.build.specialist import Material
+    from flywheel.build.material import Material
     from flywheel.engine.protocol import Engine
     from flywheel.records import ExamQuestion
     from flywheel.store.versions import Version
@@ -99,6 +99,7 @@ def model(
 ) -> str:
     """The model of the domain, as `[build]` says. Returns the artifact's key."""
     from flywheel.build import specialist
+    from flywheel.build.material import Material
     from flywheel.wheel import stages
 
     index = stages.opened(workspace, index_key)
@@ -109,7 +110,7 @@ def model(
             "label. Add some without one."
         )
     assistant = Assistant(index)
-    material = specialist.Material(
+    material = Material(
         passages=passages,
         examples=tuple(each for each in learnable.examples if PUBLIC in each.access),
         preferences=tuple(each for each in learnable.preferences if PUBLIC in each.access),
