@@ -22,7 +22,7 @@ from flywheel.build.planned import Phase, Plan
 from flywheel.errors import ModelError, SettingsError
 from flywheel.records import Feedback
 from flywheel.store import versions
-from flywheel.wheel import modelling, planning
+from flywheel.wheel import learning, modelling, planning
 from flywheel.wheel.erasure import erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import Turned, turn
@@ -65,7 +65,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture
 def modelled(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Domain:
     """A domain that is to have a model, of a plan as small as can be."""
-    monkeypatch.setattr(planning, "plan", lambda _: PLAN)
+    monkeypatch.setattr(planning, "plan", lambda *_: PLAN)
     domain.configure('[build]\nbase = "new"\nprecision = "f32"\n')
     return domain
 
@@ -221,7 +221,7 @@ def model_version(domain: Domain) -> int:
 def test_preferences_of_users_are_planned_and_learned(writing: Domain) -> None:
     model = json.loads((model_of(writing, model_version(writing)) / "report.json").read_text())
     assert model["learned"] == ["better"] and model["num_pairs"] == 1
-    corpus = planning.read_corpus(writing.workspace, None)
+    corpus = planning.read_corpus(writing.workspace, None, learning.learned(writing.workspace))
     assert corpus.num_pairs == 1 and corpus.pair_bytes > 100
     with writing.workspace.database.read() as conn:
         assert versions.that_learned(conn, "better") == [model_version(writing)]
@@ -281,7 +281,7 @@ def test_a_base_that_cannot_spell_the_documents_is_refused_before_it_is_trained(
     modelled.configure(f'[build]\nbase = "{tmp_path / "base"}"\n')
     monkeyed = replace(PLAN, base=str(tmp_path / "base"), step=replace(STEP, method="full"))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelError, match="cannot write"):
-        patch.setattr(planning, "plan", lambda _: monkeyed)
+        patch.setattr(planning, "plan", lambda *_: monkeyed)
         turned(modelled)
 
 

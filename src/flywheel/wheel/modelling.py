@@ -127,7 +127,7 @@ def model(
     training = _training(workspace, inputs)
 
     def make(folder: Path) -> None:
-        plan = _planned(workspace, training / PLAN)
+        plan = _planned(workspace, learnable, training / PLAN)
         with _teacher(workspace) as teacher:
             taught = replace(material, teacher=teacher)
             specialist.build(plan, taught, folder, training, progress)
@@ -152,11 +152,11 @@ def _teacher(workspace: Workspace) -> Iterator[Engine | None]:
         engine.close()
 
 
-def _planned(workspace: Workspace, file: Path) -> Plan:
+def _planned(workspace: Workspace, learnable: Learnable, file: Path) -> Plan:
     """The plan that a training began with, so that it goes on as it began; else a new one."""
     if file.is_file():
         return from_json(Plan, json.loads(file.read_text(encoding="utf-8")))
-    plan = planning.plan(workspace)
+    plan = planning.plan(workspace, learnable)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(to_json(plan), indent=1), encoding="utf-8")
     part.replace(file)

@@ -22,6 +22,8 @@ from flywheel.wheel import learning
 
 if TYPE_CHECKING:
     from flywheel.build.pace import Pace
+    from flywheel.learn.preferences import Learned
+    from flywheel.wheel.stages import Learnable
     from flywheel.wheel.workspace import Workspace
 
 MADE_PER_PASSAGE = 2
@@ -45,8 +47,11 @@ _NEEDED = (
 """The extra's modules: what trains, what is asked for on the way, and what serves in the end."""
 
 
-def plan(workspace: Workspace) -> Plan:
+def plan(workspace: Workspace, taught: Learned | Learnable | None = None) -> Plan:
     """The plan for the workspace's own model; takes some seconds, most of them for trying out.
+
+    Args:
+        taught: what feedback teaches, where that is known already; else it is read.
 
     Raises:
         ModelError: torch is not installed, the base is not there or of an unknown architecture,
@@ -60,7 +65,7 @@ def plan(workspace: Workspace) -> Plan:
     settings = workspace.settings.build
     base = None if settings.base in ("", NEW) else base_folder(workspace)
     shape = read_shape(base) if base else None
-    corpus = read_corpus(workspace, base)
+    corpus = read_corpus(workspace, base, taught or learning.learned(workspace))
     machine = probe()
     pace: Pace = EVEN
     planned = make_plan(corpus, machine, settings, shape, pace)
@@ -128,7 +133,7 @@ def num_made(num_passages: int) -> int:
     return min(MOST_MADE, MADE_PER_PASSAGE * num_passages)
 
 
-def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
+def read_corpus(workspace: Workspace, base: Path | None, taught: Learned | Learnable) -> Corpus:
     """What the workspace holds to learn from, counted with the base's tokenizer or a new one.
 
     Only what everybody may read. Exercises are counted as they will be: as many as are made, each
@@ -141,7 +146,6 @@ def read_corpus(workspace: Workspace, base: Path | None) -> Corpus:
                 num_passages += 1
                 languages[passage.language] += sample.add(passage.text)
     conversations, pairs = _items(workspace)
-    taught = learning.learned(workspace)
     num_exercises = num_made(num_passages) + sum(PUBLIC in each.access for each in taught.examples)
     preferences = [each for each in taught.preferences if PUBLIC in each.access]
     write = workspace.settings.write
