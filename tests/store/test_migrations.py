@@ -60,6 +60,15 @@ ROWS["0005"] = [
     """INSERT INTO exam_items VALUES ('e1', '?', 'i1', 'u', '2026-01-01T00:00:00Z', 'gold',
     '拨动。', '["拨"]', TRUE, 'curator')""",
 ]
+ROWS["0006"] = [
+    *ROWS["0005"],
+    """INSERT INTO keys VALUES ('k1', 'desk', 'aa', 'asker', '["public"]', '2026-01-01T00:00:00Z',
+    NULL, NULL)""",
+    """INSERT INTO sessions VALUES ('bb', 'k1', 'cc', '2026-01-02T00:00:00Z')""",
+    """INSERT INTO audit VALUES (1, '2026-01-01T00:00:00Z', 'u', 'owner', 'keys.add', 'k1')""",
+    """INSERT INTO jobs VALUES ('j1', 1, 'turn', '{}', 'u', 'done', '2026-01-01T00:00:00Z', NULL,
+    NULL, '{}', '{}', '')""",
+]
 """Rows of every schema there has been, as its own release would have written them."""
 
 

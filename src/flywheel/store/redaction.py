@@ -12,22 +12,26 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, Text, and_, cast, delete, select, update
+from sqlalchemy import Connection, Table, Text, and_, cast, delete, func, select, update
 
 from flywheel.store import corrections as correction_store
 from flywheel.store import exam_items as exam_item_store
 from flywheel.store import state
 from flywheel.store.groups import in_groups
 from flywheel.store.tables import (
+    audit,
     corrections,
     documents,
     exam_items,
     feedback,
     interactions,
+    jobs,
+    keys,
     metadata,
     passages,
     promotions,
     quarantine,
+    sessions,
 )
 
 ERASED = "erased"
@@ -101,7 +105,10 @@ def _is_named(conn: Connection, user: str) -> bool:
     promoted = select(promotions.c.number).where(promotions.c.user == user).limit(1)
     judged = select(quarantine.c.id).where(quarantine.c.decided_by == user).limit(1)
     answered = select(exam_items.c.id).where(exam_items.c.decided_by == user).limit(1)
-    asked = (decided, promoted, judged, answered)
+    held = select(keys.c.id).where(keys.c.name == user).limit(1)
+    acted = select(audit.c.number).where(audit.c.user == user).limit(1)
+    ordered = select(jobs.c.id).where(jobs.c.user == user).limit(1)
+    asked = (decided, promoted, judged, answered, held, acted, ordered)
     return any(conn.scalar(each) is not None for each in asked)
 
 
@@ -258,7 +265,20 @@ def _forget_name(conn: Connection, items: Items) -> Iterator[str]:
         conn.execute(update(promotions).where(own).values(user="", reason=""))
         judged = quarantine.c.decided_by == items.user
         conn.execute(update(quarantine).where(judged).values(decided_by=""))
+        conn.execute(update(audit).where(audit.c.user == items.user).values(user=""))
+        conn.execute(update(jobs).where(jobs.c.user == items.user).values(user=""))
+        _withdraw_keys(conn, items.user)
     return iter(())
+
+
+def _withdraw_keys(conn: Connection, user: str) -> None:
+    """A key acts as its user: nobody acts as one who was erased."""
+    held = keys.c.name == user
+    ids = select(keys.c.id).where(held)
+    conn.execute(delete(sessions).where(sessions.c.key.in_(ids)))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    revoked = func.coalesce(keys.c.revoked_at, now)
+    conn.execute(update(keys).where(held).values(name="", revoked_at=revoked))
 
 
 TABLES: tuple[Callable[[Connection, Items], Iterable[str]], ...] = (

@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 
 metadata = MetaData()
 
@@ -232,6 +232,60 @@ erased = Table(
     Column("erasure", Text, ForeignKey("erasures.id"), primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("id", SafeText, primary_key=True, index=True),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", SafeText, nullable=False, index=True),
+    # SHA-256 of the secret, which has 256 random bits of its own and needs no salt.
+    Column("hash", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    # None reads everything.
+    Column("access", JSON(none_as_null=True)),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text),
+    Column("revoked_at", Text),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    # SHA-256 of the cookie.
+    Column("hash", Text, primary_key=True),
+    Column("key", Text, ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("csrf", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("user", SafeText, nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", SafeText, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # Grows with each job: the order in which they run.
+    Column("number", Integer, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("user", SafeText, nullable=False, index=True),
+    Column("state", Text, nullable=False, index=True),
+    Column("created_at", Text, nullable=False),
+    Column("started_at", Text),
+    Column("ended_at", Text),
+    Column("progress", JSON, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("error", SafeText, nullable=False),
 )
 
 state = Table(

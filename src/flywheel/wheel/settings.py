@@ -21,6 +21,7 @@ from flywheel.engine.settings import EngineSettings
 from flywheel.errors import SettingsError
 from flywheel.learn.trust import LearnSettings
 from flywheel.records import StageSettings
+from flywheel.wheel.serving import CacheSettings, ServeSettings
 
 FILE = "flywheel.toml"
 
@@ -100,6 +101,8 @@ class Settings(StageSettings):
     learn: LearnSettings = LearnSettings()
     exam: ExamSettings = ExamSettings()
     gate: GateSettings = GateSettings()
+    serve: ServeSettings = ServeSettings()
+    cache: CacheSettings = CacheSettings()
 
     @property
     def collect(self) -> CollectSettings:

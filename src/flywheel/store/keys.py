@@ -1,0 +1,112 @@
+"""Keys and the sessions that stand for them: values ↔ rows, on the connection that the caller holds.
+
+A secret never comes here, only its hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from flywheel.records import Role
+from flywheel.store.tables import keys, sessions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """What lets a program or a person in."""
+
+    id: str
+    name: str
+    """The user that whoever holds it acts as."""
+    role: Role
+    access: tuple[str, ...] | None
+    """The labels that it may read; None for everything."""
+    created_at: str
+    expires_at: str | None = None
+    """UTC, ISO 8601; None for never."""
+    revoked_at: str | None = None
+
+    def is_valid(self, at: str) -> bool:
+        """Whether it lets anybody in at that time."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A browser that signed in; it may what its key may, while that holds."""
+
+    key: Key
+    csrf: str
+    """What a form must bring along, since a browser sends the cookie unasked."""
+    expires_at: str
+
+
+def put(conn: Connection, key: Key, hash: str) -> None:
+    """Keeps a new key."""
+    access = None if key.access is None else list(key.access)
+    row = {name: getattr(key, name) for name in _COLUMNS} | {"access": access, "hash": hash}
+    conn.execute(insert(keys), row)
+
+
+def get(conn: Connection, id: str) -> Key | None:
+    """The key of that id, if there is one."""
+    row = conn.execute(select(keys).where(keys.c.id == id)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def of_hash(conn: Connection, hash: str) -> Key | None:
+    """The key whose secret has that hash, if there is one; also where it is no longer valid."""
+    row = conn.execute(select(keys).where(keys.c.hash == hash)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def list_keys(conn: Connection) -> list[Key]:
+    """All of them, the oldest first; those that are revoked or have expired, too."""
+    rows = conn.execute(select(keys).order_by(keys.c.created_at, keys.c.id))
+    return [_key(row) for row in rows]
+
+
+def revoke(conn: Connection, id: str, at: str) -> bool:
+    """Lets nobody in by that key any more. Whether there was one to revoke."""
+    valid = (keys.c.id == id) & keys.c.revoked_at.is_(None)
+    revoked = conn.execute(update(keys).where(valid).values(revoked_at=at)).rowcount == 1
+    conn.execute(delete(sessions).where(sessions.c.key == id))
+    return revoked
+
+
+def put_session(conn: Connection, session: Session, hash: str) -> None:
+    """Keeps a new session."""
+    conn.execute(
+        insert(sessions).values(
+            hash=hash, key=session.key.id, csrf=session.csrf, expires_at=session.expires_at
+        )
+    )
+
+
+def of_session(conn: Connection, hash: str) -> Session | None:
+    """The session whose cookie has that hash; also where it is no longer valid."""
+    row = conn.execute(select(sessions).where(sessions.c.hash == hash)).one_or_none()
+    key = get(conn, row.key) if row else None
+    return None if not row or not key else Session(key=key, csrf=row.csrf, expires_at=row.expires_at)
+
+
+def end_session(conn: Connection, hash: str) -> None:
+    """Forgets a session. One that is not there is fine."""
+    conn.execute(delete(sessions).where(sessions.c.hash == hash))
+
+
+def end_expired(conn: Connection, at: str) -> None:
+    """Forgets the sessions that have expired by then."""
+    conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
+
+
+_COLUMNS = ("id", "name", "role", "access", "created_at", "expires_at", "revoked_at")
+
+
+def _key(row: Row[*tuple[Any, ...]]) -> Key:
+    values = {name: row._mapping[name] for name in _COLUMNS}
+    access = values["access"]
+    return Key(**(values | {"access": None if access is None else tuple(access)}))
