@@ -90,7 +90,9 @@ def of_session(conn: Connection, hash: str) -> Session | None:
     """The session whose cookie has that hash; also where it is no longer valid."""
     row = conn.execute(select(sessions).where(sessions.c.hash == hash)).one_or_none()
     key = get(conn, row.key) if row else None
-    return None if not row or not key else Session(key=key, csrf=row.csrf, expires_at=row.expires_at)
+    return (
+        None if not row or not key else Session(key=key, csrf=row.csrf, expires_at=row.expires_at)
+    )
 
 
 def end_session(conn: Connection, hash: str) -> None:

@@ -1,0 +1,134 @@
+"""Errors as the OpenAI reference has them, so that clients' own handling of errors works.
+
+{"error": {"message": "…", "type": "invalid_request_error", "param": "model", "code": "…"}}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from flywheel.errors import EngineError, FlywheelError, StoreError, WorkspaceBusy, WorkspaceError
+
+ErrorType = Literal[
+    "invalid_request_error",
+    "authentication_error",
+    "permission_error",
+    "not_found_error",
+    "rate_limit_error",
+    "server_error",
+]
+
+_TYPES: Mapping[int, ErrorType] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+_STATUS: tuple[tuple[type[FlywheelError], int], ...] = (
+    (WorkspaceBusy, 409),
+    (WorkspaceError, 503),
+    (StoreError, 503),
+    (EngineError, 502),
+)
+
+
+class ApiError(Exception):
+    """What a caller did wrong, or what the server cannot do now."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """
+        Args:
+            code: what a program tells errors apart by.
+            param: the field of the request that it is about.
+            retry_after: seconds after which it is worth another try.
+        """
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+        self.retry_after = retry_after
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that a client reads."""
+        kind = _TYPES.get(self.status)
+        kind = kind or ("server_error" if self.status >= 500 else "invalid_request_error")
+        return {
+            "error": {
+                "message": self.message,
+                "type": kind,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+    def headers(self) -> dict[str, str]:
+        """When to come again, and how to sign in."""
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return headers
+
+    def response(self) -> JSONResponse:
+        """As it is sent."""
+        return JSONResponse(self.body(), self.status, self.headers())
+
+
+def api_error(error: FlywheelError) -> ApiError:
+    """A user's mistake or a state of the machine, as a caller is told it."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+    return ApiError(status, str(error), retry_after=10 if status in (409, 503) else None)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Lets the app tell errors in this shape."""
+    app.add_exception_handler(ApiError, _on_api_error)
+    app.add_exception_handler(FlywheelError, _on_flywheel_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+async def _on_api_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def _on_flywheel_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FlywheelError)
+    return api_error(error).response()
+
+
+async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part != "body"]
+    param = ".".join(place) or None
+    message = first["msg"].removeprefix("Value error, ")
+    return ApiError(400, f"{param}: {message}" if param else message, param=param).response()
+
+
+async def _on_http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    response = ApiError(error.status_code, str(error.detail)).response()
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_defect(_: Request, error: Exception) -> JSONResponse:
+    """The traceback goes to the log, never to the caller."""
+    return ApiError(500, "The server met a defect of its own; its log says more.").response()
