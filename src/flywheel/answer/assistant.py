@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 
 from flywheel.answer.choice import LearnedChoice
@@ -22,7 +22,9 @@ from flywheel.answer.decide import (
 from flywheel.answer.prompt import language_of
 from flywheel.answer.quote import Draft, draft
 from flywheel.answer.settings import DecideSettings, QuoteSettings
-from flywheel.answer.write import Writer, WrittenLanguage
+from flywheel.answer.write import Writer, Written, WrittenLanguage
+from flywheel.engine.protocol import Sampling
+from flywheel.engine.stopping import Stopping
 from flywheel.records import Answer, Hit
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker
@@ -42,6 +44,16 @@ class Observation:
     """None where nothing was found."""
     readings: tuple[str, ...]
     """The texts of the best readings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """A quoted answer, and what it was made from."""
+
+    answer: Answer
+    hits: list[Hit]
+    near: Neighbours | None
+    features: tuple[float, ...] | None
 
 
 class Assistant:
@@ -78,14 +90,81 @@ class Assistant:
         A model writes only where an answer is given at all: it is asked last, and may still say
         that the passages do not tell.
         """
+        found = self._find(question, reader or Reader())
+        answer = found.answer
+        if writer := self._writer(answer):
+            started = time.perf_counter()
+            written = writer.write(question, found.hits[:NUM_PASSAGES])
+            answer = _worded(answer, written, found.hits, time.perf_counter() - started)
+        texts = tuple(hit.passage.text for hit in readings(found.hits))
+        return Observation(answer=answer, features=found.features, readings=texts)
+
+    def stream(
+        self,
+        question: str,
+        reader: Reader | None = None,
+        sampling: Sampling | None = None,
+        stopping: Stopping | None = None,
+    ) -> Generator[str, None, Answer]:
+        """The same answer as it comes: what is shown is never taken back.
+
+        A quote comes at once, a model's words sentence by sentence. Where these fall short after
+        some of them were shown, the documents' own words follow.
+
+        Args:
+            sampling: how a model's words are drawn; None takes the likeliest, as in the exam.
+            stopping: tells when nobody wants the rest.
+        """
+        found = self._find(question, reader or Reader())
+        answer = found.answer
+        writer = self._writer(answer)
+        if writer is None:
+            yield answer.answer
+            return answer
         started = time.perf_counter()
-        reader = reader or Reader()
+        hits = found.hits[:NUM_PASSAGES]
+        written = yield from writer.tell(question, hits, sampling, stopping)
+        worded = _worded(answer, written, found.hits, time.perf_counter() - started)
+        if not written.text:
+            yield worded.answer
+        elif written.shortfall:
+            yield f"\n\n{answer.answer}"
+            worded = _continued(worded, written)
+        return worded
+
+    def others(self, first: Answer, num: int, reader: Reader | None = None) -> list[Answer]:
+        """Further answers to a question that was answered: each quotes what none before it does.
+
+        Args:
+            num: how many at most; fewer are found where fewer passages match.
+        """
+        found = self._find(first.question, reader or Reader())
+        used = {citation.passage for citation in first.citations}
+        others: list[Answer] = []
+        while len(others) < num:
+            hits = [hit for hit in found.hits if hit.passage.id not in used]
+            drafted = self._draft(first.question, hits, found.near)
+            if not drafted.citations:
+                break
+            used |= {citation.passage for citation in drafted.citations}
+            others.append(
+                replace(
+                    found.answer,
+                    answer=drafted.text,
+                    draft=drafted.text,
+                    citations=drafted.citations,
+                )
+            )
+        return others
+
+    def _find(self, question: str, reader: Reader) -> _Found:
+        """What the documents tell, quoted, and whether it is to be said."""
+        started = time.perf_counter()
         near = self.ranker.around(question, reader) if self.ranker else None
         hits = self.search(question, reader, near)
         searched = time.perf_counter()
-        frequencies = self.index.frequencies
         drafted = self._draft(question, hits, near)
-        values = features(question, hits, frequencies) if hits else None
+        values = features(question, hits, self.index.frequencies) if hits else None
         decision = decide(hits, values, self.calibration, self.deciding)
         done = time.perf_counter()
         answer = Answer(
@@ -104,11 +183,11 @@ class Assistant:
                 "total": 1000 * (done - started),
             },
         )
-        writer = self.writers.get(language_of(question))
-        if writer and answer.kind == "answer":
-            answer = _worded(answer, writer, hits)
-        texts = tuple(hit.passage.text for hit in readings(hits))
-        return Observation(answer=answer, features=values, readings=texts)
+        return _Found(answer=answer, hits=hits, near=near, features=values)
+
+    def _writer(self, answer: Answer) -> Writer | None:
+        """Who words an answer, if anybody does."""
+        return self.writers.get(language_of(answer.question)) if answer.kind == "answer" else None
 
     def quoting_only(self) -> Assistant:
         """The same, with nobody who words the answers."""
@@ -140,11 +219,8 @@ class Assistant:
         return self.choice.draft(near, hits)
 
 
-def _worded(quoted: Answer, writer: Writer, hits: list[Hit]) -> Answer:
+def _worded(quoted: Answer, written: Written, hits: list[Hit], seconds: float) -> Answer:
     """The answer in a model's words; as it was quoted, with the reason, where they fall short."""
-    started = time.perf_counter()
-    written = writer.write(quoted.question, hits[:NUM_PASSAGES])
-    seconds = time.perf_counter() - started
     timings = quoted.timings_ms | {"write": 1000 * seconds}
     timings["total"] += 1000 * seconds
     if written.is_untold:
@@ -162,6 +238,16 @@ def _worded(quoted: Answer, writer: Writer, hits: list[Hit]) -> Answer:
         citations=written.citations,
         is_written=True,
         timings_ms=timings,
+    )
+
+
+def _continued(quoted: Answer, written: Written) -> Answer:
+    """The sentences that had been shown, each with its support, and then the quote."""
+    return replace(
+        quoted,
+        answer=f"{written.text}\n\n{quoted.answer}",
+        draft=f"{written.draft}\n\n{quoted.draft}",
+        citations=tuple(dict.fromkeys((*written.citations, *quoted.citations))),
     )
 
 

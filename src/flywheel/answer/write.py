@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -23,6 +23,7 @@ from flywheel.answer.quote import sentences
 from flywheel.answer.settings import WriteSettings
 from flywheel.answer.support import Support, support
 from flywheel.engine.protocol import Engine, Request, Sampling
+from flywheel.engine.stopping import Stopping
 from flywheel.errors import EngineError, FlywheelError
 from flywheel.records import Citation, Hit
 from flywheel.search.frequencies import Frequencies
@@ -55,8 +56,8 @@ class Written:
     """What came of letting a model write."""
 
     text: str
-    """The answer, its sentences marked by the numbers of their citations; empty where it fell
-    short."""
+    """The answer, its sentences marked by the numbers of their citations; where it fell short, what
+    had been shown by then."""
     draft: str
     """The same without the marks."""
     citations: tuple[Citation, ...]
@@ -91,23 +92,62 @@ class Writer:
         return Writer(self._engine, self._frequencies, self._settings, is_strict=True)
 
     def write(self, question: str, hits: Sequence[Hit]) -> Written:
-        """The whole answer. Where the engine fails it falls short, and is left alone for a while:
-        nobody else should wait for it.
+        """The whole answer.
 
         Raises:
             FlywheelError: the engine failed, and the writer is strict.
         """
+        telling = self.tell(question, hits)
+        while True:
+            try:
+                next(telling)
+            except StopIteration as end:
+                written: Written = end.value
+                return written
+
+    def tell(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        sampling: Sampling | None = None,
+        stopping: Stopping | None = None,
+    ) -> Generator[str, None, Written]:
+        """The answer as it is written and checked: what is shown is never taken back.
+
+        Where the engine fails it falls short, and is left alone for a while: nobody else should
+        wait for it.
+
+        Args:
+            sampling: how to draw; None takes the likeliest words, as in the exam.
+            stopping: tells when nobody wants the rest.
+
+        Raises:
+            FlywheelError: the engine failed, and the writer is strict.
+        """
+        answer = Collector(language_of(question))
         if time.monotonic() < self._asked_again_at:
-            return _fallen_short("the model did not answer a moment ago")
+            return answer.fallen_short("the model did not answer a moment ago")
+        stopping = stopping or Stopping()
         try:
-            return collected(self.stream(question, hits), language_of(question))
+            with closing(self.stream(question, hits, sampling, stopping)) as sentences:
+                for sentence in sentences:
+                    if shown := answer.add(sentence):
+                        yield shown
         except FlywheelError as error:
             if self._is_strict:
                 raise
-            self._asked_again_at = time.monotonic() + LEFT_ALONE_SECONDS
-            return _fallen_short(str(error))
+            if not stopping.is_set:
+                self._asked_again_at = time.monotonic() + LEFT_ALONE_SECONDS
+            return answer.fallen_short(str(error))
+        return answer.written()
 
-    def stream(self, question: str, hits: Sequence[Hit]) -> Generator[Sentence]:
+    def stream(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        sampling: Sampling | None = None,
+        stopping: Stopping | None = None,
+    ) -> Generator[Sentence]:
         """The sentences as they are written and checked. Closing it stops the engine.
 
         Raises:
@@ -119,20 +159,24 @@ class Writer:
             self._settings.context_tokens,
             self._engine().count_tokens,
         )
-        yield from self.of_prompt(prompt)
+        yield from self.of_prompt(prompt, sampling, stopping)
 
-    def of_prompt(self, prompt: Prompt) -> Generator[Sentence]:
+    def of_prompt(
+        self, prompt: Prompt, sampling: Sampling | None = None, stopping: Stopping | None = None
+    ) -> Generator[Sentence]:
         """The same, of a prompt that was made before."""
-        with closing(self._said(prompt)) as said:
+        with closing(self._said(prompt, sampling, stopping or Stopping())) as said:
             for text in said:
                 yield self._checked(text, prompt)
 
-    def _said(self, prompt: Prompt) -> Generator[str]:
+    def _said(
+        self, prompt: Prompt, sampling: Sampling | None, stopping: Stopping
+    ) -> Generator[str]:
         """What the model says, a sentence at a time; one that `max_tokens` cut is not said."""
-        sampling = Sampling(max_tokens=self._settings.max_tokens)
-        request = Request(messages=prompt.messages, sampling=sampling)
+        drawn = replace(sampling or Sampling(), max_tokens=self._settings.max_tokens, stop=())
+        request = Request(messages=prompt.messages, sampling=drawn)
         waiting, finish = "", None
-        with self._engine().generate(request) as said:
+        with stopping.watching(self._engine().generate(request)) as said:
             for piece in said:
                 waiting = _spoken(waiting + piece.text)
                 finish = piece.finish or finish
@@ -159,35 +203,61 @@ class Writer:
         return Sentence(text=plain, citation=found.citation if found else None)
 
 
-def collected(stream: Iterable[Sentence], language: WrittenLanguage) -> Written:
-    """The sentences as one answer, those without support left out."""
-    every = [each for each in stream if _says_something(each.text)]
-    if every and _is_untold(every[0].text):
-        return Written(text="", draft="", citations=(), is_untold=True)
-    kept = [each for each in every if each.citation]
-    if not kept:
-        reason = "no passage supports what the model wrote" if every else "the model wrote nothing"
-        return _fallen_short(reason)
-    if 2 * len(kept) < len(every):
-        return _fallen_short(
-            f"{len(every) - len(kept)} of {len(every)} sentences that the model wrote have no "
-            "support in the passages"
-        )
-    numbers: dict[Citation, int] = {}
-    for each in kept:
-        assert each.citation
-        numbers.setdefault(each.citation, len(numbers) + 1)
-    joint = "" if language == "zh" else " "
-    marked = [_marked(each.text, numbers[each.citation]) for each in kept if each.citation]
-    return Written(
-        text=_joined(marked, joint),
-        draft=_joined([each.text for each in kept], joint),
-        citations=tuple(numbers),
-    )
+class Collector:
+    """Sentences → the answer; those without support are left out."""
 
+    def __init__(self, language: WrittenLanguage) -> None:
+        self._joint = "" if language == "zh" else " "
+        self._text, self._draft = "", ""
+        self._numbers: dict[Citation, int] = {}
+        self._num_said, self._num_kept = 0, 0
+        self._is_untold = False
 
-def _fallen_short(reason: str) -> Written:
-    return Written(text="", draft="", citations=(), shortfall=reason)
+    def add(self, sentence: Sentence) -> str:
+        """Takes the next sentence. What of the answer may be shown now: with its mark, and what
+        joins it to those before."""
+        if not _says_something(sentence.text):
+            return ""
+        self._num_said += 1
+        self._is_untold = self._is_untold or (self._num_said == 1 and _is_untold(sentence.text))
+        if self._is_untold or sentence.citation is None:
+            return ""
+        self._num_kept += 1
+        number = self._numbers.setdefault(sentence.citation, len(self._numbers) + 1)
+        joint = self._between(sentence.text)
+        shown = f"{joint}{sentence.text.strip()} [{number}]"
+        self._text += shown
+        self._draft += joint + sentence.text.strip()
+        return shown
+
+    def written(self) -> Written:
+        """The whole answer, once there are no more sentences."""
+        if self._is_untold:
+            return Written(text="", draft="", citations=(), is_untold=True)
+        if not self._num_said:
+            return self.fallen_short("the model wrote nothing")
+        if not self._num_kept:
+            return self.fallen_short("no passage supports what the model wrote")
+        num_left_out = self._num_said - self._num_kept
+        if num_left_out > self._num_kept:
+            return self.fallen_short(
+                f"{num_left_out} of {self._num_said} sentences that the model wrote have no "
+                "support in the passages"
+            )
+        return self._as_written()
+
+    def fallen_short(self, reason: str) -> Written:
+        """What there is so far, with why the documents are to be quoted."""
+        return replace(self._as_written(), shortfall=reason)
+
+    def _as_written(self) -> Written:
+        return Written(text=self._text, draft=self._draft, citations=tuple(self._numbers))
+
+    def _between(self, text: str) -> str:
+        """A line break between two sentences stays."""
+        if not self._text:
+            return ""
+        return "\n" if "\n" in text[: len(text) - len(text.lstrip())] else self._joint
 
 
 def _spoken(text: str) -> str:
@@ -209,20 +279,6 @@ def _split(text: str) -> list[str]:
         if cut > cuts[-1]:
             cuts.append(cut)
     return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
-
-
-def _marked(text: str, number: int) -> str:
-    """The mark stands before the final stop in neither language: it is read with the sentence."""
-    return f"{text.rstrip()} [{number}]"
-
-
-def _joined(parts: Sequence[str], joint: str) -> str:
-    """Sentences in a row; a line break between two of them stays."""
-    text = ""
-    for part in parts:
-        broken = "\n" if "\n" in part[: len(part) - len(part.lstrip())] else joint
-        text += (broken if text else "") + part.strip()
-    return text
 
 
 def _says_something(text: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, and_, func, insert, select, update
 
 from flywheel.store.redaction import Items
 from flywheel.store.tables import erased, erasures, index_documents, version_feedback, versions
@@ -40,6 +40,11 @@ def of_target(conn: Connection, kind: TargetKind, name: str) -> list[Erasure]:
     """The erasures of this target, the first one first."""
     query = select(erasures).where(erasures.c.of == hash_of(kind, name)).order_by(erasures.c.at)
     return [Erasure(**row._mapping) for row in conn.execute(query)]
+
+
+def count(conn: Connection) -> int:
+    """How many there have been."""
+    return conn.scalar(select(func.count()).select_from(erasures)) or 0
 
 
 def of_item(conn: Connection, id: str) -> Erasure | None:

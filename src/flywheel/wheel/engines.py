@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flywheel.artifacts import Artifacts
@@ -36,17 +36,21 @@ class Engines:
                 was examined with other words around the passages.
             EngineError: it cannot be served here.
         """
-        key = json.dumps([writer["model"], writer["engine"], writer["prompt"]], sort_keys=True)
+        key = _key(writer)
         with self._opening:
             if key not in self._open:
                 self._open[key] = self._opened(writer)
             return self._open[key]
 
-    def close(self) -> None:
-        """Closes those that are open; whoever still writes opens one again."""
+    def close(self, keep: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Closes those that are open; whoever still writes opens one again.
+
+        Args:
+            keep: the writers whose engines stay open.
+        """
+        kept = {_key(writer) for writer in keep}
         with self._opening:
-            engines = list(self._open.values())
-            self._open.clear()
+            engines = [self._open.pop(key) for key in self._open.keys() - kept]
         for engine in engines:
             engine.close()
 
@@ -84,3 +88,7 @@ class Engines:
                 "nothing is sent to it."
             )
         return RemoteEngine.open(settings)
+
+
+def _key(writer: Mapping[str, Any]) -> str:
+    return json.dumps([writer["model"], writer["engine"], writer["prompt"]], sort_keys=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
-import uuid
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,15 +17,19 @@ from sqlalchemy.engine import make_url
 
 from flywheel.artifacts import Artifacts
 from flywheel.errors import WorkspaceBusy, WorkspaceError
-from flywheel.records import PUBLIC, Answer, Interaction, from_json
-from flywheel.store import documents, interactions, versions
+from flywheel.records import Answer, from_json
+from flywheel.store import versions
 from flywheel.store.database import Database
 from flywheel.store.versions import Version
+from flywheel.wheel import answering
 from flywheel.wheel import settings as settings_file
+from flywheel.wheel.answering import Question
 from flywheel.wheel.engines import Engines
 from flywheel.wheel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from flywheel.answer.assistant import Assistant
     from flywheel.answer.choice import LearnedChoice
     from flywheel.answer.settings import QuoteSettings
@@ -63,6 +65,8 @@ class Workspace:
         self.root, self.settings, self.database = root, settings, database
         self.artifacts = Artifacts(root / "artifacts")
         self._assistants: dict[int, Assistant] = {}
+        self._num_erasures: int | None = None
+        self._opening = threading.RLock()
         self._live_corrections: LiveCorrections | None = None
         self._embedders: dict[str, Embedder] = {}
         self.engines = Engines(self.artifacts, settings.engine)
@@ -175,11 +179,26 @@ class Workspace:
             self._embedders[name] = load_embedder(found, cache=cache)
         return self._embedders[name]
 
-    def assistant(self, version: Version) -> Assistant:
-        """A version, ready to answer; kept open until another one answers."""
-        if version.number not in self._assistants:
-            self._assistants[version.number] = self.assemble(version.bundle, version.number)
-        return self._assistants[version.number]
+    def assistant(self, version: Version, num_erasures: int | None = None) -> Assistant:
+        """A version, ready to answer. Kept open while it serves; what no longer does, or was open
+        when something was erased, may hold what is gone: nothing of it stays in memory.
+
+        Args:
+            num_erasures: how many there have been by now, where the caller has read it.
+        """
+        with self._opening:
+            if num_erasures is not None and num_erasures != self._num_erasures:
+                self._forget(keep=version)
+                self._num_erasures = num_erasures
+            if version.number not in self._assistants:
+                self._forget(keep=self.champion())
+                self._assistants[version.number] = self.assemble(version.bundle, version.number)
+            return self._assistants[version.number]
+
+    def _forget(self, keep: Version) -> None:
+        for number in self._assistants.keys() - {keep.number}:
+            del self._assistants[number]
+            self.engines.close(keep.bundle.get("writers", {}).values())
 
     def assemble(self, bundle: dict[str, Any], number: int) -> Assistant:
         """Puts together what a bundle names.
@@ -252,53 +271,38 @@ class Workspace:
         settings = WriteSettings.model_validate(writer["write"])
         return Writer(lambda: self.engines.of(writer), index.frequencies, settings)
 
-    def champion(self) -> Version:
+    def champion(self, conn: Connection | None = None) -> Version:
         """The version that serves.
+
+        Args:
+            conn: the connection to look with; None takes one of its own.
 
         Raises:
             WorkspaceError: no turn has made one yet.
         """
-        with self.database.read() as conn:
-            champion = versions.champion(conn)
+        if conn is None:
+            with self.database.read() as opened:
+                return self.champion(opened)
+        champion = versions.champion(conn)
         if champion is None:
             raise WorkspaceError("There is no version yet. Run `flywheel turn` first.")
         return champion
 
     def reader(self, labels: Sequence[str] | None = None) -> Reader:
         """Who may see these labels, as of now; None is the owner, who sees all."""
-        from flywheel.search.index import Reader
-
         with self.database.read() as conn:
-            hidden = documents.hidden(conn)
-            changed = documents.access_of(conn)
-            known = documents.labels(conn) if labels is None else set(labels)
-        readable = {PUBLIC, *known}
-        narrowed = {each for each, now in changed.items() if not readable & set(now)}
-        return Reader(
-            access=tuple(sorted(readable)),
-            hidden=tuple(sorted(hidden | narrowed)),
-            widened=tuple(sorted(changed.keys() - narrowed - hidden)),
-        )
+            return answering.reader(conn, labels)
 
     def ask(self, question: str, user: str = "owner", labels: Sequence[str] | None = None) -> Asked:
         """Answers a question, by a correction or else by the champion; keeps the interaction.
 
         Personal data in what is kept are masked; the answer itself is not touched.
         """
-        from flywheel.collect import privacy
-
-        answer, version = self.answer(question, user, labels)
-        masked = privacy.mask(question, privacy.find(question))
-        interaction = Interaction(
-            id=uuid.uuid4().hex,
-            question=masked,
-            candidates=(replace(answer, question=masked),),
-            version=version.number,
-            user=user,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        asked = _question(question, user, labels)
+        answer, version = answering.answer(self, asked)
+        return Asked(
+            answer=answer, interaction=answering.keep(self, asked, [answer], version.number)
         )
-        self.database.write(lambda conn: interactions.put(conn, interaction))
-        return Asked(answer=answer, interaction=interaction.id)
 
     def answer(
         self,
@@ -313,36 +317,8 @@ class Workspace:
         Args:
             quoting_only: asks no model, and so sends nothing to a remote one.
         """
-        version = self.champion()
-        reader = self.reader(labels)
-        try:
-            return self._answer(version, question, user, reader, quoting_only), version
-        except Exception:
-            # Another process may promote and erase meanwhile: then the new champion answers.
-            standing = self.champion()
-            if standing.number == version.number:
-                raise
-        return self._answer(standing, question, user, self.reader(labels), quoting_only), standing
-
-    def _answer(
-        self, version: Version, question: str, user: str, reader: Reader, quoting_only: bool
-    ) -> Answer:
-        from flywheel.answer.corrected import corrected
-
-        for other in self._assistants.keys() - {version.number}:
-            # What no longer serves may be erased: nothing of it stays in memory.
-            self._assistants.pop(other, None)
-            self.engines.close()
-        assistant = self.assistant(version)
-        if quoting_only:
-            assistant = assistant.quoting_only()
-        started = time.perf_counter()
-        match = self.corrections.match(question, user, reader)
-        given = match and corrected(question, match, assistant.index, reader)
-        if not given:
-            return assistant.ask(question, reader)
-        total = 1000 * (time.perf_counter() - started)
-        return replace(given, version=version.number, timings_ms={"total": total})
+        asked = _question(question, user, labels, quoting_only=quoting_only)
+        return answering.answer(self, asked)
 
     def close(self) -> None:
         """Closes the database and the engines."""
@@ -359,6 +335,17 @@ class Workspace:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _question(
+    text: str, user: str, labels: Sequence[str] | None, *, quoting_only: bool = False
+) -> Question:
+    return Question(
+        text=text,
+        user=user,
+        labels=None if labels is None else tuple(labels),
+        quoting_only=quoting_only,
+    )
 
 
 def _absolute(url: str, root: Path) -> str:
