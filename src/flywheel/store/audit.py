@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select
 
 from flywheel.records import Role
+from flywheel.store.corrections import lock
 from flywheel.store.tables import audit
 
 
@@ -29,7 +30,13 @@ class Act:
 
 
 def put(conn: Connection, act: Act) -> None:
-    """Adds an entry, in the transaction of what it tells of."""
+    """Adds an entry, in the transaction of what it tells of.
+
+    Takes the lock of those who change corrections, so that two processes give no number twice. It
+    is that one because a transaction holds what several writes took: of two locks, taken in either
+    order, each could wait for the other.
+    """
+    lock(conn)
     number = (conn.scalar(select(func.max(audit.c.number))) or 0) + 1
     conn.execute(
         insert(audit).values(

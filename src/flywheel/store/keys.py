@@ -1,4 +1,4 @@
-"""Keys and the sessions that stand for them: values ↔ rows, on the connection that the caller holds.
+"""Keys, and sessions that stand for them: values ↔ rows, on the connection that the caller holds.
 
 A secret never comes here, only its hash.
 """
@@ -6,12 +6,14 @@ A secret never comes here, only its hash.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from flywheel.records import Role
 from flywheel.store.tables import keys, sessions
+
+KeyState = Literal["valid", "expired", "revoked"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +31,11 @@ class Key:
     """UTC, ISO 8601; None for never."""
     revoked_at: str | None = None
 
-    def is_valid(self, at: str) -> bool:
-        """Whether it lets anybody in at that time."""
-        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+    def state(self, at: str) -> KeyState:
+        """What it is worth at that time: only a valid one lets anybody in."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "valid" if self.expires_at is None or at < self.expires_at else "expired"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,7 @@ def list_keys(conn: Connection) -> list[Key]:
 
 
 def revoke(conn: Connection, id: str, at: str) -> bool:
-    """Lets nobody in by that key any more. Whether there was one to revoke."""
+    """Lets nobody in by that key any more, nor by its sessions. Whether there was one to revoke."""
     valid = (keys.c.id == id) & keys.c.revoked_at.is_(None)
     revoked = conn.execute(update(keys).where(valid).values(revoked_at=at)).rowcount == 1
     conn.execute(delete(sessions).where(sessions.c.key == id))

@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from flywheel.errors import UsageError
 from flywheel.records import PUBLIC, Role
-from flywheel.store import audit
+from flywheel.store import audit, corrections, documents
 from flywheel.store import keys as key_store
 from flywheel.store.audit import Act
-from flywheel.store.keys import Key, Session
+from flywheel.store.keys import Key, KeyState, Session
 
 if TYPE_CHECKING:
     from flywheel.store.database import Database
@@ -30,8 +30,14 @@ PREFIX = "fw-"
 """What a scanner for leaked secrets knows a key by."""
 
 MAX_NAME_CHARS = 100
+MAX_LABELS = 100
+MAX_DAYS = 36_500
 SESSION_HOURS = 12
 
+COMMAND_LINE = "owner"
+"""The user that whoever types commands acts as."""
+
+_ID_CHARS = 12
 _RANKS: dict[Role, int] = {"asker": 0, "curator": 1, "owner": 2}
 
 
@@ -80,22 +86,22 @@ def add(
         by: who makes it; None is the command line's owner.
 
     Raises:
-        UsageError: the name is empty, too long or spells control characters.
+        UsageError: the name or a label is empty, too long or spells control characters; the days
+            are none; or it would read more than who makes it.
     """
-    name = name.strip()
-    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-        raise UsageError(f"A key's name is a line of 1 to {MAX_NAME_CHARS} characters.")
+    if days is not None and not 1 <= days <= MAX_DAYS:
+        raise UsageError(f"A key holds for 1 to {MAX_DAYS} days; without a number, for ever.")
     now = datetime.now(UTC)
     secret = PREFIX + secrets.token_urlsafe(32)
-    everything = role == "owner" and access is None
     key = Key(
-        id=uuid.uuid4().hex[:12],
-        name=name,
+        id=uuid.uuid4().hex[:_ID_CHARS],
+        name=_line("name", name),
         role=role,
-        access=None if everything else tuple(sorted({PUBLIC, *(access or ())})),
+        access=_access(role, access),
         created_at=_text(now),
         expires_at=None if days is None else _text(now + timedelta(days=days)),
     )
+    _check_grant(key, by)
 
     def write(conn: Connection) -> None:
         key_store.put(conn, key, hash_of(secret))
@@ -105,10 +111,27 @@ def add(
     return Made(key=key, secret=secret)
 
 
+def carried_by_none(database: Database, labels: Iterable[str]) -> list[str]:
+    """Those of the labels that no document carries yet: a slip of the pen, mostly."""
+    with database.read() as conn:
+        return sorted(set(labels) - documents.labels(conn) - {PUBLIC})
+
+
 def list_keys(database: Database) -> list[Key]:
     """All keys, the oldest first; those that are revoked or have expired, too."""
     with database.read() as conn:
         return key_store.list_keys(conn)
+
+
+def state_of(key: Key) -> KeyState:
+    """What a key is worth now."""
+    return key.state(_text(datetime.now(UTC)))
+
+
+def first_owner(database: Database) -> Key | None:
+    """The oldest key that is an owner's and valid: what a one-time link signs in by."""
+    owners = (each for each in list_keys(database) if each.role == "owner")
+    return next((each for each in owners if state_of(each) == "valid"), None)
 
 
 def revoke(database: Database, id: str, by: Caller | None = None) -> Key:
@@ -117,8 +140,11 @@ def revoke(database: Database, id: str, by: Caller | None = None) -> Key:
     Raises:
         UsageError: there is no such key, or it is revoked already.
     """
+    if len(id) != _ID_CHARS or not (id.isascii() and id.isalnum()):
+        raise UsageError("There is no such key. `flywheel keys list` shows them with their ids.")
 
     def write(conn: Connection) -> Key:
+        corrections.lock(conn)  # before the key's row, which whoever holds the lock may want
         revoked = key_store.revoke(conn, id, _text(datetime.now(UTC)))
         key = key_store.get(conn, id)
         if key is None:
@@ -131,15 +157,25 @@ def revoke(database: Database, id: str, by: Caller | None = None) -> Key:
     return database.write(write)
 
 
-def caller_of(database: Database, secret: str) -> Caller | None:
-    """Who calls with this secret; None where it lets nobody in."""
+def key_of(database: Database, secret: str) -> Key | None:
+    """The valid key with this secret; None where it lets nobody in."""
     with database.read() as conn:
         key = key_store.of_hash(conn, hash_of(secret))
-    return _caller(key) if key and key.is_valid(_text(datetime.now(UTC))) else None
+    return key if key and state_of(key) == "valid" else None
 
 
-def sign_in(database: Database, key: Key) -> str:
-    """Starts a session of a browser that acts by this key; gives its cookie."""
+def caller_of(database: Database, secret: str) -> Caller | None:
+    """Who calls with this secret; None where it lets nobody in."""
+    key = key_of(database, secret)
+    return _caller(key) if key else None
+
+
+def sign_in(database: Database, key: Key, instead_of: str = "") -> str:
+    """Starts a session of a browser that acts by this key; gives its cookie, always a new one.
+
+    Args:
+        instead_of: the cookie of the browser's session before, which ends.
+    """
     cookie = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     session = Session(
@@ -149,8 +185,12 @@ def sign_in(database: Database, key: Key) -> str:
     )
 
     def write(conn: Connection) -> None:
+        corrections.lock(conn)
         key_store.end_expired(conn, _text(now))
+        key_store.end_session(conn, hash_of(instead_of))
         key_store.put_session(conn, session, hash_of(cookie))
+        if key.role != "asker":
+            record(conn, _caller(key), "sessions.start", key.id)
 
     database.write(write)
     return cookie
@@ -160,10 +200,9 @@ def caller_of_session(database: Database, cookie: str) -> Caller | None:
     """Who signed in with this cookie; None where the session or its key holds no more."""
     with database.read() as conn:
         session = key_store.of_session(conn, hash_of(cookie))
-    now = _text(datetime.now(UTC))
-    if session is None or session.expires_at <= now or not session.key.is_valid(now):
+    if session is None or session.expires_at <= _text(datetime.now(UTC)):
         return None
-    return _caller(session.key, session.csrf)
+    return _caller(session.key, session.csrf) if state_of(session.key) == "valid" else None
 
 
 def sign_out(database: Database, cookie: str) -> None:
@@ -172,16 +211,61 @@ def sign_out(database: Database, cookie: str) -> None:
 
 
 def record(conn: Connection, by: Caller | None, action: str, target: str) -> None:
-    """Writes down what an owner or a curator did, in the transaction that does it."""
-    name: str = by.name if by else "owner"
-    role: Literal["asker", "curator", "owner"] = by.role if by else "owner"
-    act = Act(at=_text(datetime.now(UTC)), user=name, role=role, action=action, target=target)
-    audit.put(conn, act)
+    """Writes down what an owner or a curator did, in the transaction that does it.
+
+    Args:
+        by: None is the command line's owner.
+        action: such as `keys.add`, `versions.promote`, `corrections.confirm`.
+        target: the id of what it was done to; nobody's words.
+    """
+    audit.put(
+        conn,
+        Act(
+            at=_text(datetime.now(UTC)),
+            user=by.name if by else COMMAND_LINE,
+            role=by.role if by else "owner",
+            action=action,
+            target=target,
+        ),
+    )
+
+
+def acts(database: Database, limit: int = 100, skip: int = 0) -> Sequence[Act]:
+    """What owners and curators did, the latest first."""
+    with database.read() as conn:
+        return audit.list_acts(conn, limit, skip)
 
 
 def hash_of(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _access(role: Role, access: Sequence[str] | None) -> tuple[str, ...] | None:
+    if role == "owner" and access is None:
+        return None
+    labels = {PUBLIC, *(_line("label", each) for each in access or ())}
+    if len(labels) > MAX_LABELS:
+        raise UsageError(f"A key reads at most {MAX_LABELS} labels.")
+    return tuple(sorted(labels))
+
+
+def _line(noun: str, text: str) -> str:
+    line = text.strip()
+    if not line or len(line) > MAX_NAME_CHARS or not line.isprintable():
+        raise UsageError(f"A key's {noun} is a line of 1 to {MAX_NAME_CHARS} characters.")
+    return line
+
+
+def _check_grant(key: Key, by: Caller | None) -> None:
+    """An owner who may not read everything gives nobody more than he has."""
+    if by is None or by.access is None:
+        return
+    if key.access is None or not set(key.access) <= {PUBLIC, *by.access}:
+        raise UsageError(
+            f"You may read {', '.join(sorted({PUBLIC, *by.access}))}: a key of yours may read no "
+            "more than that."
+        )
 
 
 def _caller(key: Key, csrf: str = "") -> Caller:
