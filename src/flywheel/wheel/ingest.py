@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
@@ -81,19 +81,55 @@ def add(
         WorkspaceBusy: another add or turn is running.
     """
     started = datetime.now(UTC)
-    files: list[FileFate] = []
-    num_deleted = 0
     with workspace.exclusive():
         named = dict.fromkeys(map(full_name, sources))
-        scans = {source: _scan(workspace, source) for source in named}
-        for source, scanned in scans.items():
-            its_files, deleted = _add_source(
-                workspace, printable(source), scanned, access, progress
-            )
-            files.extend(its_files)
-            num_deleted += deleted
-        fates = resolve(workspace)
-        recheck(workspace)
+        scans = {printable(source): _scan(workspace, source) for source in named}
+        return _add(workspace, scans, access, progress, started)
+
+
+def add_own(
+    workspace: Workspace,
+    source: str,
+    folder: Path,
+    access: Sequence[str],
+    progress: Progress | None = None,
+) -> Added:
+    """As `add`, from a folder of the workspace's own; it may be empty.
+
+    Args:
+        source: the name that it has as a source, wherever the workspace is moved to.
+
+    Raises:
+        SourceError: the folder is not there.
+        WorkspaceBusy: another add or turn is running.
+    """
+    started = datetime.now(UTC)
+    with workspace.exclusive():
+        try:
+            found = list(scan(str(folder), workspace.settings.read))
+        except SourceError:
+            if not folder.is_dir():
+                raise
+            found = []
+        scanned = [replace(each, source=source) for each in found]
+        return _add(workspace, {source: scanned}, access, progress, started)
+
+
+def _add(
+    workspace: Workspace,
+    scans: dict[str, list[Scanned]],
+    access: Sequence[str] | None,
+    progress: Progress | None,
+    started: datetime,
+) -> Added:
+    files: list[FileFate] = []
+    num_deleted = 0
+    for source, scanned in scans.items():
+        its_files, deleted = _add_source(workspace, source, scanned, access, progress)
+        files.extend(its_files)
+        num_deleted += deleted
+    fates = resolve(workspace)
+    recheck(workspace)
     seconds = (datetime.now(UTC) - started).total_seconds()
     return Added(
         files=tuple(_final(each, fates) for each in files), num_deleted=num_deleted, seconds=seconds

@@ -46,6 +46,12 @@ ENVIRONMENT = "FLYWHEEL_WORKSPACE"
 CHOICE = "choice"
 """The folder in a ranker's artifact that holds the learned choice of quotes."""
 
+UPLOADS = "uploads"
+"""The folder of the files that were uploaded (uploads.py)."""
+
+WORKER_LOCK = "worker.lock"
+"""Held by the one that does the jobs (jobs.py)."""
+
 _LOCK = "flywheel.lock"
 _SQLITE = "sqlite:///"
 
@@ -128,12 +134,17 @@ class Workspace:
         )
 
     def owns(self, path: Path) -> bool:
-        """Whether a file (its links resolved) is the workspace's own, and so no document."""
+        """Whether a file (its links resolved) is the workspace's own, and so no document.
+
+        What was uploaded is one by its own source, and none beside that.
+        """
         root = self.root.resolve()
         database = make_url(_absolute(self.settings.store.url, root)).database or ""
-        own = {root / settings_file.FILE, root / _LOCK, root / self.settings.exam.file}
+        own = {root / name for name in (settings_file.FILE, _LOCK, WORKER_LOCK)}
         own |= {Path(database + suffix) for suffix in ("", "-wal", "-shm", "-journal")}
-        return path in own or self.artifacts.root.resolve() in path.parents
+        own.add(root / self.settings.exam.file)
+        folders = {self.artifacts.root.resolve(), root / UPLOADS}
+        return path in own or not folders.isdisjoint(path.parents)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
