@@ -11,7 +11,8 @@ FlywheelError               a user's mistake or a state of the machine; printed 
 ├── FeedbackError           an act of feedback cannot be meant; names its id
 ├── StoreError              the database does not answer, or the disk is full
 ├── ModelError              a named model is not there, does not load, or cannot be trained
-└── EngineError             an engine cannot be reached, refuses a request, or broke off
+└── EngineError             an engine cannot be reached, or broke off
+    └── RequestRefused      an engine was asked what it cannot do
 
 A message says what is wrong and what to do next, in one or two lines.
 """
@@ -74,4 +75,8 @@ class ModelError(FlywheelError):
 
 
 class EngineError(FlywheelError):
-    """An engine cannot be reached, refuses a request, or broke off."""
+    """An engine cannot be reached, or broke off."""
+
+
+class RequestRefused(EngineError):
+    """An engine was asked what it cannot do: the request is wrong, and not the engine."""

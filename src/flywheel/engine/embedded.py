@@ -22,7 +22,7 @@ from flywheel.engine.llama_server import LlamaServer, ServerOptions, problem
 from flywheel.engine.protocol import FinishReason, Piece, Request, TokenChance
 from flywheel.engine.slots import Slots
 from flywheel.engine.stream import CLOSED, Stream, StreamGeneration, Workers
-from flywheel.errors import EngineError
+from flywheel.errors import EngineError, RequestRefused
 from flywheel.records import Message
 
 _MAGIC = b"GGUF"
@@ -196,15 +196,15 @@ class EmbeddedEngine:
 
     def _check(self, request: Request) -> None:
         if not (request.messages or request.prompt or request.prompt_ids):
-            raise EngineError("There is nothing to continue: the request has no messages.")
+            raise RequestRefused("There is nothing to continue: the request has no messages.")
         if request.num_choices > self._slots.num_slots:
-            raise EngineError(
+            raise RequestRefused(
                 f"{request.num_choices} choices need as many slots, and {self.name} was opened "
                 f"with {self._slots.num_slots}. Ask for fewer, or open it with more."
             )
         if request.adapter and request.adapter not in self._adapters:
             known = ", ".join(sorted(self._adapters)) or "none"
-            raise EngineError(f'There is no adapter "{request.adapter}"; there is: {known}.')
+            raise RequestRefused(f'There is no adapter "{request.adapter}"; there is: {known}.')
 
     def _generate(self, request: Request, stream: Stream) -> None:
         prompt = self.prompt_ids(request)
@@ -240,12 +240,12 @@ class EmbeddedEngine:
     def _refusal(self, event: Event) -> EngineError:
         error = event.get("error", event)
         if error.get("type") == "exceed_context_size_error":
-            return EngineError(
+            return RequestRefused(
                 f"The prompt has {error['n_prompt_tokens']:,} tokens, and {self.name} was opened "
                 f"with room for {error['n_ctx']:,} with the answer. Shorten it, or open it with "
                 "more `context_tokens`."
             )
-        return EngineError(f"{self.name} refuses the request: {problem(event)}")
+        return RequestRefused(f"{self.name} refuses the request: {problem(event)}")
 
     def _body(self, request: Request, prompt: Sequence[int]) -> dict[str, Any]:
         sampling = request.sampling
@@ -292,7 +292,9 @@ class EmbeddedEngine:
 
         self._run(body, put, is_cancelled)
         if self._mark in drawn:
-            raise EngineError(f"The JSON schema is not one that llama.cpp can read: {text[:200]}")
+            raise RequestRefused(
+                f"The JSON schema is not one that llama.cpp can read: {text[:200]}"
+            )
         if drawn:  # none where it was cancelled meanwhile
             self._known_schemas.add(text)
 
@@ -333,12 +335,12 @@ class EmbeddedEngine:
             raise self._without_tokens() from error
 
     def _without_tokens(self) -> EngineError:
-        return EngineError(f"The vocabulary of {self.name} lacks characters of this text.")
+        return RequestRefused(f"The vocabulary of {self.name} lacks characters of this text.")
 
     def _embedded_ids(self, text: str) -> list[int]:
         ids = self._ids(text, special=False, begin=True)[:_EMBEDDING_TOKENS]
         if not ids:
-            raise EngineError("An empty text has no embedding.")
+            raise RequestRefused("An empty text has no embedding.")
         return ids
 
     def _embedding_server(self) -> LlamaServer:

@@ -14,7 +14,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from flywheel.errors import EngineError, FlywheelError, StoreError, WorkspaceBusy, WorkspaceError
+from flywheel.errors import (
+    EngineError,
+    FlywheelError,
+    RequestRefused,
+    StoreError,
+    WorkspaceBusy,
+    WorkspaceError,
+)
 
 ErrorType = Literal[
     "invalid_request_error",
@@ -35,6 +42,7 @@ _STATUS: tuple[tuple[type[FlywheelError], int], ...] = (
     (WorkspaceBusy, 409),
     (WorkspaceError, 503),
     (StoreError, 503),
+    (RequestRefused, 400),
     (EngineError, 502),
 )
 
@@ -62,14 +70,14 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
     def body(self) -> dict[str, Any]:
-        """The JSON that a client reads."""
+        """The JSON that a client reads. It may name what he sent, which need be no Unicode."""
         kind = _TYPES.get(self.status)
         kind = kind or ("server_error" if self.status >= 500 else "invalid_request_error")
         return {
             "error": {
-                "message": self.message,
+                "message": _encodable(self.message),
                 "type": kind,
-                "param": self.param,
+                "param": None if self.param is None else _encodable(self.param),
                 "code": self.code,
             }
         }
@@ -86,6 +94,10 @@ class ApiError(Exception):
     def response(self) -> JSONResponse:
         """As it is sent."""
         return JSONResponse(self.body(), self.status, self.headers())
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def api_error(error: FlywheelError) -> ApiError:

@@ -151,17 +151,24 @@ def _answer(workspace: Workspace, question: Question, stands: Standing) -> Answe
 
 
 def keep(
-    workspace: Workspace, question: Question, candidates: Sequence[Answer], version: int
+    workspace: Workspace,
+    question: Question,
+    candidates: Sequence[Answer],
+    version: int,
+    id: str = "",
 ) -> str:
     """Keeps an interaction; gives its id once it is on disk.
 
     Personal data in what is kept are masked; the answers themselves are not touched.
+
+    Args:
+        id: what it is kept under; empty makes one.
     """
     from flywheel.collect import privacy
 
     masked = privacy.mask(question.text, privacy.find(question.text))
     interaction = Interaction(
-        id=uuid.uuid4().hex,
+        id=id or uuid.uuid4().hex,
         question=masked,
         candidates=tuple(replace(each, question=masked) for each in candidates),
         version=version,

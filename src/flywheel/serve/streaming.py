@@ -1,0 +1,204 @@
+"""From a thread that answers to a client that reads: piece by piece, and stopped when it goes away.
+
+An answer is a generator that runs on a thread (`Work`). Its pieces are awaited in batches, so that
+a client that reads slowly, or an engine that is quick, makes fewer and larger events. Whoever goes
+away is noticed at once (`while_listening`), and the engine's slot is free again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from flywheel.engine.stopping import Stopping
+from flywheel.errors import FlywheelError
+from flywheel.serve.errors import ApiError, api_error
+
+if TYPE_CHECKING:
+    from flywheel.serve.service import Service
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+KEEP_ALIVE_SECONDS = 15.0
+"""A comment so often, while there are no words yet: proxies hang up on silence."""
+
+DONE = b"data: [DONE]\n\n"
+
+
+class ClientGone(Exception):
+    """Nobody reads the answer any more."""
+
+
+class Work(Generic[T, R]):
+    """A generator that runs on a thread of the service. Use it as a context manager."""
+
+    def __init__(self, service: Service, make: Callable[[Stopping], Generator[T, None, R]]) -> None:
+        """
+        Args:
+            make: the generator; it should look whether it was stopped, and is closed if it was.
+        """
+        self._service, self._make = service, make
+        self._stopping = Stopping()
+        self._lock = threading.Lock()
+        self._items: list[T] = []
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._result: R | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._loop.run_in_executor(self._service.threads, self._run)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Its thread may still wait for an engine; nobody waits for it here.
+        self._stopping.stop()
+
+    async def batches(self) -> AsyncGenerator[list[T], None]:
+        """What has come since the last look, at least one item; an empty one keeps alive."""
+        while True:
+            with self._lock:
+                items, self._items = self._items, []
+                is_over = self._is_over
+                self._news.clear()
+            if items:
+                yield items
+            if is_over:
+                if self._error:
+                    raise self._error
+                return
+            try:
+                await asyncio.wait_for(self._news.wait(), KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                yield []
+
+    async def result(self) -> R:
+        """What the generator returned, once it has ended."""
+        async for _ in self.batches():
+            pass
+        return cast(R, self._result)
+
+    def _run(self) -> None:
+        try:
+            self._result = self._drive()
+        except BaseException as error:
+            self._error = error
+        finally:
+            with self._lock:
+                self._is_over = True
+            self._tell()
+
+    def _drive(self) -> R | None:
+        generator = self._make(self._stopping)
+        try:
+            while not self._stopping.is_set:
+                try:
+                    item = next(generator)
+                except StopIteration as end:
+                    result: R = end.value
+                    return result
+                with self._lock:
+                    is_first = not self._items
+                    self._items.append(item)
+                if is_first:
+                    self._tell()
+        finally:
+            generator.close()
+        return None
+
+    def _tell(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._news.set)
+        except RuntimeError:
+            # The server has stopped; whoever waited is gone.
+            self._stopping.stop()
+
+
+async def while_listening(receive: Receive, answer: Coroutine[Any, Any, R]) -> R:
+    """What `answer` returns, if the client is still there by then.
+
+    Raises:
+        ClientGone: it is not; the answer is cancelled.
+    """
+    working = asyncio.ensure_future(answer)
+    listening = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        listening.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))
+    if working.cancelled():
+        raise ClientGone
+    return working.result()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream(Response):
+    """Server-sent events. The status is sent with the first event, so that what fails before it
+    is an error as any other; what fails later ends the stream with an event that says so."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, events: AsyncGenerator[bytes, None], headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(None, headers={"X-Accel-Buffering": "no"} | (headers or {}))
+        del self.headers["content-length"]
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await while_listening(receive, self._send(send))
+        except ClientGone:
+            return
+
+    async def _send(self, send: Send) -> None:
+        started = False
+        async with aclosing(self._events) as events:
+            try:
+                async for event in events:
+                    if not started:
+                        await send(
+                            {
+                                "type": "http.response.start",
+                                "status": 200,
+                                "headers": self.raw_headers,
+                            }
+                        )
+                        started = True
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+            except (ApiError, FlywheelError) as error:
+                if not started:
+                    raise
+                told = error if isinstance(error, ApiError) else api_error(error)
+                await send(
+                    {"type": "http.response.body", "body": event_of(told.body()), "more_body": True}
+                )
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def event_of(data: dict[str, Any]) -> bytes:
+    """One event, as JSON."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return b"data: " + text.encode("utf-8", "backslashreplace") + b"\n\n"
