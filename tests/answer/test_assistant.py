@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 
 from flywheel.answer.assistant import NUM_PASSAGES, Assistant
 from flywheel.answer.decide import FEATURES, Calibration, Logistic
-from flywheel.answer.settings import DecideSettings, QuoteSettings
+from flywheel.answer.prompt import UNTOLD
+from flywheel.answer.settings import DecideSettings, QuoteSettings, WriteSettings
+from flywheel.answer.write import Writer
+from flywheel.engine.fake import FakeAnswer, FakeEngine
+from flywheel.engine.protocol import Sampling
+from flywheel.engine.stopping import Stopping
+from flywheel.errors import EngineError
 from flywheel.records import PUBLIC, Answer, Language, Passage, from_json, to_json
 from flywheel.search.index import PassageIndex, Reader, build_index
 
@@ -243,3 +250,121 @@ def test_quoting_keeps_to_its_settings(tmp_path: Path) -> None:
 def test_an_answer_comes_back_from_json(index: PassageIndex) -> None:
     answer = assistant(index).ask(CHINESE)
     assert from_json(Answer, json.loads(json.dumps(to_json(answer)))) == answer
+
+
+def streamed(answering: Assistant, question: str) -> tuple[list[str], Answer]:
+    """The pieces of an answer that is streamed, and what it came to."""
+    pieces: list[str] = []
+    stream = answering.stream(question)
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            answer: Answer = end.value
+            return pieces, answer
+
+
+def writing(index: PassageIndex, *said: str | FakeAnswer) -> tuple[Assistant, FakeEngine]:
+    """An assistant whose model says this."""
+    engine = FakeEngine()
+    engine.queue(*said)
+    writer = Writer(lambda: engine, index.frequencies, WriteSettings())
+    return assistant(index).with_writers({"en": writer, "zh": writer}), engine
+
+
+def untimed(answer: Answer) -> Answer:
+    return replace(answer, timings_ms={})
+
+
+@pytest.mark.parametrize("question", ["How hard are the front tyres?", "儿童锁怎么用？"])
+def test_a_streamed_quote_is_the_answer(index: PassageIndex, question: str) -> None:
+    pieces, answer = streamed(assistant(index), question)
+    assert "".join(pieces) == answer.answer
+    assert untimed(answer) == untimed(assistant(index).ask(question))
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (
+            "How hard are the front and rear tyres?",
+            "Inflate the front tyres to 2.5 bar. [1] Ask a wizard. Inflate the rear tyres to 2.9 "
+            "bar. Then rest.\n\nInflate the rear tyres to 2.9 bar.",
+        ),
+        ("儿童锁怎么用？", "拨动后门边缘的拨杆，后门便不能从车内打开。后门不能从车内打开。"),
+    ],
+)
+def test_written_sentences_stream_as_they_come_and_make_the_same_answer(
+    index: PassageIndex, question: str, said: str
+) -> None:
+    pieces, answer = streamed(writing(index, said)[0], question)
+    assert answer.is_written and len(pieces) > 1
+    assert "".join(pieces) == answer.answer
+    assert untimed(answer) == untimed(writing(index, said)[0].ask(question))
+
+
+def test_what_was_shown_stays_and_the_quote_follows_where_words_fall_short(
+    index: PassageIndex,
+) -> None:
+    said = "Inflate the front tyres to 2.5 bar. Ask a wizard. Turn it to stone. Then rest."
+    pieces, answer = streamed(writing(index, said)[0], "How hard are the front tyres?")
+    assert pieces[0] == "Inflate the front tyres to 2.5 bar. [1]"
+    assert "".join(pieces) == answer.answer and answer.shortfall
+    assert "wizard" not in answer.answer and answer.answer.count("Inflate") == 2
+    assert not answer.is_written
+    assert_cited(answer)
+
+
+def test_an_engine_that_breaks_off_leaves_what_was_shown_and_the_quote(
+    index: PassageIndex,
+) -> None:
+    said = "Inflate the front tyres to 2.5 bar. Inflate the rear"
+    failing = FakeAnswer(text=said, error=EngineError("It broke off."))
+    pieces, answer = streamed(writing(index, failing)[0], "How hard are the front tyres?")
+    assert pieces[0].startswith("Inflate the front tyres") and len(pieces) == 2
+    assert answer.shortfall == "It broke off."
+
+
+@pytest.mark.parametrize(
+    ("question", "untold"),
+    [("How hard are the front tyres?", UNTOLD["en"]), ("儿童锁怎么用？", UNTOLD["zh"])],
+)
+def test_a_model_that_finds_nothing_streams_only_that(
+    index: PassageIndex, question: str, untold: str
+) -> None:
+    pieces, answer = streamed(writing(index, untold)[0], question)
+    assert answer.kind == "abstain" and pieces == [answer.answer]
+
+
+def test_whoever_stops_a_stream_frees_the_engine(index: PassageIndex) -> None:
+    slow = FakeAnswer(text="Inflate the front tyres to 2.5 bar. " * 50, delay_seconds=0.005)
+    answering, engine = writing(index, slow, "Inflate the front tyres to 2.5 bar.")
+    stopping = Stopping()
+    stream = answering.stream("How hard are the front tyres?", stopping=stopping)
+    next(stream)
+    stopping.stop()
+    list(stream)
+    # The engine did nothing wrong: the next question is asked it again.
+    assert answering.ask("How hard are the front tyres?").is_written
+    engine.close()
+    assert engine.num_cancelled == 1
+
+
+def test_the_client_draws_as_it_likes_within_the_settings(index: PassageIndex) -> None:
+    answering, engine = writing(index, "Inflate the front tyres to 2.5 bar.")
+    sampling = Sampling(temperature=0.7, top_p=0.9, seed=5, max_tokens=100_000, stop=("bar",))
+    for _ in answering.stream("How hard are the front tyres?", sampling=sampling):
+        pass
+    drawn = engine.requests[0].sampling
+    assert (drawn.temperature, drawn.top_p, drawn.seed) == (0.7, 0.9, 5)
+    assert drawn.max_tokens == WriteSettings().max_tokens and drawn.stop == ()
+
+
+def test_other_candidates_quote_what_none_before_them_does(index: PassageIndex) -> None:
+    first = assistant(index).ask("How is a lamp changed?")
+    others = assistant(index).others(first, 3)
+    cited = [citation.passage for each in (first, *others) for citation in each.citations]
+    assert others and len(cited) == len(set(cited))
+    for each in others:
+        assert_cited(each)
+    assert assistant(index).others(first, 0) == []
