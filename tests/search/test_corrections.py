@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flywheel.records import PUBLIC, Correction
-from flywheel.search.corrections import NUM_CLOSE, CorrectionIndex, Match
+from flywheel.search.corrections import CorrectionIndex, Match
+from flywheel.search.wordings import NUM_CLOSE
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
 """Any code points at all: lone surrogates, NUL and what is not assigned included."""
@@ -49,6 +50,10 @@ def ask(
         ("How do I open the bonnet?", "Hello, could you tell me how do I open the bonnet? Thanks!"),
         ("Ｈow do I open the bonnet", "how  do I open the BONNET?!"),
         ("How far at 1,000 m?", "how far at 1000 m"),
+        ("Is it safe at -5 °C?", "is it safe at −5 °C"),
+        ("Is it safe at -5 °C?", "is it safe at – 5 °C"),
+        ("温度零下5度能用吗？", "温度 -5 度能用吗"),
+        ("Open from 8 - 10?", "open from 8 – 10"),
         ("怎么打开后视镜加热？", "请问怎么打开後視鏡加熱"),
         ("年假有几天", "您好，年假有几天呢？谢谢！"),
         ("可以在家办公吗？", "可以在家办公"),
@@ -124,7 +129,13 @@ def test_a_paraphrase_is_found(question: str, asked: str) -> None:
         ("Charge from 10 to 80 %, how long?", "Charge from 10 to 90 %, how long?"),
         ("Is 12 V enough?", "Is 12 W enough?"),
         ("Is it safe at 5 °C?", "Is it safe at -5 °C?"),
+        ("Is it safe at 5 °C?", "Is it safe at – 5 °C?"),
         ("Does 1.5 bar do?", "Does 15 bar do?"),
+        ("Does .5 bar do?", "Does 5 bar do?"),
+        ("Do I take ½ a pill?", "Do I take 1 2 a pill?"),
+        ("Is a weight ≤ 20 kg free?", "Is a weight ≥ 20 kg free?"),
+        ("Is 5 % taxed?", "Is 5 ‰ taxed?"),
+        ("Is a gap of ±2 mm fine?", "Is a gap of 2 mm fine?"),
         ("Can I tow a trailer?", "Can't I tow a trailer?"),
         ("Why does the door lock?", "Why doesn't the door lock?"),
         ("Can the Tern E be jump-started?", "Can the Tern H be jump-started?"),
@@ -157,6 +168,9 @@ def test_a_paraphrase_is_found(question: str, asked: str) -> None:
         ("Is the office open on Monday?", "Is the office open on Friday?"),
         ("What is the maximum load of the roof?", "What is the minimum load of the roof?"),
         ("What is the maximum load of the roof?", "What is the load of the roof?"),
+        ("温度-5度能用吗", "温度5度能用吗"),
+        ("温度–5度能用吗", "温度5度能用吗"),
+        ("重量≤20公斤免费吗", "重量≥20公斤免费吗"),
         ("请假要提前3天吗", "请假要提前5天吗"),
         ("请假要提前三天吗", "请假要提前两天吗"),
         ("可以带狗上班吗", "为什么不可以带狗上班"),

@@ -22,6 +22,8 @@ from flywheel.search.wording import wording
         ("备用钥匙在哪里？", "备用钥匙多少钱？", "kind"),
         ("How do I reset the Orion display?", "How do I reset the display?", "name"),
         ("Can I eat before the visit?", "Can I eat after the visit?", "order"),
+        ("May the bank sue the client?", "May the client sue the bank?", "order"),
+        ("老师可以罚学生吗？", "学生可以罚老师吗？", "order"),
         ("How do I clean the filter?", "How do I clean the grill?", "left over"),
         ("怎么清洗滤网？", "怎么清洗烤架？", "left over"),
         ("What are the laws on parking?", "Is parking allowed?", "kind"),
@@ -39,6 +41,8 @@ def test_what_differs_is_named(one: str, other: str, reason: str) -> None:
         ("Where is the dash cam?", "where can I find the dashcam"),
         ("怎么安装行车记录仪？", "行车记录仪如何安装"),
         ("检查之后怎么拿报告", "检查完怎么拿报告"),
+        ("If the tank is empty, what do I do?", "What do I do if the tank is empty?"),
+        ("请假要提前几天？", "要提前几天请假？"),
     ],
 )
 def test_forms_of_one_question_meet_no_objection(one: str, other: str) -> None:

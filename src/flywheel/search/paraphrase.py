@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from flywheel.search.terms import HAN
 from flywheel.search.vocabulary import alike
 from flywheel.search.wording import Wording
 
@@ -70,6 +71,8 @@ _FAMILY = re.compile(
 )  # fmt: skip
 """Endings that make another word of the same: install, installation. None that makes another
 thing, as in heat, heater."""
+
+_WORD = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
 
 
 def weight(token: str) -> float:
@@ -227,6 +230,21 @@ def _misnamed(one: Wording, other: Wording) -> bool:
     return bool((one.tokens ^ other.tokens) & (one.names | other.names))
 
 
+def _in_other_order(one: Wording, other: Wording) -> bool:
+    """Whether who does it to whom may differ: the bank sues the client, the client the bank.
+
+    The very same words in another order, unless it is only their end that has come to the front:
+    if it rains, what do I do; what do I do if it rains.
+    """
+    if one.bound != other.bound:
+        return True
+    if one.key == other.key or sorted(one.key) != sorted(other.key):
+        return False
+    words, others = (_WORD.findall(each.key) for each in (one, other))
+    has_come_round = f" {' '.join(others)} " in f" {' '.join(words + words)} "
+    return sorted(words) == sorted(others) and not has_come_round
+
+
 def _says(wording: Wording) -> bool:
     """Whether there is a word of weight at all."""
     return any(map(_is_heavy, wording.tokens))
@@ -241,7 +259,7 @@ _GUARDS: tuple[tuple[str, Callable[[Wording, Wording], bool]], ...] = (
     ("negation", lambda one, other: one.negations != other.negations),
     ("kind", lambda one, other: not _same_kind(one, other)),
     ("name", _misnamed),
-    ("order", lambda one, other: one.bound != other.bound),
+    ("order", _in_other_order),
     ("nothing shared", lambda one, other: not (_says(one) and _says(other))),
 )
 

@@ -12,12 +12,13 @@ from flywheel.search.vocabulary import Courtesies, chinese, courtesies
 
 _HAN = HAN_RUN.pattern.removesuffix("+")
 _PIECE = re.compile(
-    rf"(?P<number>(?:(?<![^\s(])-)?\d+(?:[.,:/]\d+)*)|(?P<han>{_HAN}+)"
-    rf"|(?P<word>(?!\d)(?:(?!{_HAN})[^\W_])+)|(?P<sign>°[cf]?|[%$€£¥+#<>=&])"
+    rf"(?P<number>(?:(?<![a-z\d])-)?(?:(?<![a-z\d.])\.)?\d+(?:[.,:/]\d+)*)|(?P<han>{_HAN}+)"
+    rf"|(?P<word>(?!\d)(?:(?!{_HAN})[^\W_])+)|(?P<sign>°[cf]?|[%‰$€£¥₩₹+#<>=&±∓×÷≠≈≤≥≦≧→←])"
 )
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 _HALF_HOUR = re.compile("(?:30|三十) ?分钟|半个?(?:小时|钟头)")
-_MINUS = re.compile(r"(?:\bminus |零下 ?|\u2212)(?=\d)")
+_MINUS = re.compile(r"(?:\bminus |零下 ?|(?<![a-z\d])(?<!\d )[\u2212–—] ?)(?=\.?\d)")
+"""Dashes too, which many a program makes of a minus; not those of a range: 8 – 10."""
 _NOT = re.compile(
     r"\b(ca|wo|sha|could|would|should|must|need|do|does|did|is|are|was|were|has|have|had)n"
     r"(?:['’`]t|t)\b"
@@ -36,7 +37,7 @@ class Piece(NamedTuple):
 
 def pieces_of(text: str) -> list[Piece]:
     """The pieces in their order, folded; contractions written out."""
-    folded = _HALF_HOUR.sub("半小时", _MINUS.sub("-", fold(text)))
+    folded = _HALF_HOUR.sub("半小时", _MINUS.sub("-", fold(text).replace("\u2044", "/")))
     folded = _NOT.sub(lambda found: f"{_WHOLE.get(found[1], found[1])} not", folded)
     folded = _ENDING.sub("", folded.replace("cannot", "can not").replace("what's", "what is"))
     found = (_piece_in_chinese() if HAN_RUN.search(folded) else _PIECE).finditer(folded)

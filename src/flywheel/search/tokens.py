@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -146,7 +145,6 @@ def _phrase(pieces: Sequence[Piece], position: int) -> _Phrase | None:
     return None
 
 
-@lru_cache(maxsize=50_000)
 def _han_tokens(run: str) -> tuple[Token, ...]:
     """A run of Chinese: the wordings of the lists, numbers, and single characters."""
     table, lengths = chinese()

@@ -72,9 +72,23 @@ class Wording:
     """Neighbours, in either order."""
 
 
-@lru_cache(maxsize=50_000)
+_MAX_REMEMBERED = 500
+"""Characters from which a question is read again each time, so that memory has a bound."""
+
+
 def wording(text: str) -> Wording:
-    """Reads a question. Remembered, since each new version reads all corrections again."""
+    """Reads a question that is kept, such as a correction's. Remembered, since each new version
+    reads all corrections again."""
+    return _remembered(text) if len(text) <= _MAX_REMEMBERED else read(text)
+
+
+@lru_cache(maxsize=50_000)
+def _remembered(text: str) -> Wording:
+    return read(text)
+
+
+def read(text: str) -> Wording:
+    """Reads a question that somebody asks, of which nothing stays in memory."""
     pieces = pieces_of(text)
     core = without_courtesies(pieces) or pieces
     stream = tokens_of(core)
