@@ -25,6 +25,7 @@ from sqlalchemy import (
     insert,
     intersect,
     select,
+    tuple_,
     update,
 )
 
@@ -116,14 +117,21 @@ def put_all(conn: Connection, staged: Iterable[tuple[StagedDocument, Sequence[Pa
             conn.execute(insert(passages), passage_rows)
 
 
-def list_documents(conn: Connection, *, deleted: bool = False) -> Iterator[StagedDocument]:
+def list_documents(
+    conn: Connection, *, deleted: bool = False, after: tuple[str, str] | None = None
+) -> Iterator[StagedDocument]:
     """Every document by source and path, the deleted ones only if asked for.
 
     Streams: use it while the connection is open.
+
+    Args:
+        after: goes on behind this source and path.
     """
     query = select(*_COLUMNS).execution_options(yield_per=1000)
     if not deleted:
         query = query.where(documents.c.deleted_at.is_(None))
+    if after:
+        query = query.where(tuple_(documents.c.source, documents.c.path) > after)
     for row in conn.execute(query.order_by(documents.c.source, documents.c.path)):
         yield _staged(row)
 

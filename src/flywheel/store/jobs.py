@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from flywheel.records import from_json, to_json
+from flywheel.store.corrections import lock
 from flywheel.store.tables import jobs
 
 JobKind = Literal["turn", "add"]
@@ -85,6 +86,7 @@ class Job:
 
 def put(conn: Connection, job: Job) -> None:
     """Adds a job at the end of the queue, and forgets the oldest ones."""
+    lock(conn)  # two processes must not give one number twice
     number = (conn.scalar(select(func.max(jobs.c.number))) or 0) + 1
     values = {name: getattr(job, name) for name in _PLAIN} | {
         "number": number,
@@ -104,10 +106,11 @@ def get(conn: Connection, id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def list_jobs(conn: Connection, limit: int = 100, after: str = "") -> list[Job]:
+def list_jobs(conn: Connection, limit: int | None = 100, after: str = "") -> list[Job]:
     """The latest jobs, the latest first.
 
     Args:
+        limit: None gives all.
         after: goes on behind the job of this id; empty begins with the latest.
     """
     query = select(jobs).order_by(jobs.c.number.desc()).limit(limit)

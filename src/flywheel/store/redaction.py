@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ahocorasick_rs import AhoCorasick
 from sqlalchemy import Connection, Table, Text, and_, cast, delete, func, select, update
 
 from flywheel.store import corrections as correction_store
@@ -234,6 +235,23 @@ def _redact_exam_items(conn: Connection, items: Items) -> Iterator[str]:
         exam_item_store.blank(conn, row.id)
 
 
+def _redact_jobs(conn: Connection, items: Items) -> Iterator[str]:
+    """A job that names an erased file forgets what it was told and came to; a queued one does as
+    before, since what it adds is a folder."""
+    names = {row.path for row in _taken(conn, documents, items.documents)} - {""}
+    if not names:
+        return iter(())
+    named = AhoCorasick(sorted(names))  # a source may hold a hundred thousand
+    for row in conn.execute(select(jobs)).all():
+        told = "\n".join([*strings(row.arguments), *strings(row.result), row.error])
+        if named.find_matches_as_indexes(told):
+            arguments = {**row.arguments, "files": []} if row.kind == "add" else row.arguments
+            error = ERASED if row.error else ""
+            chosen = update(jobs).where(jobs.c.id == row.id)
+            conn.execute(chosen.values(arguments=arguments, result={}, error=error))
+    return iter(())
+
+
 def _remove_documents(conn: Connection, items: Items) -> Iterator[str]:
     """The rows stay as tombstones, which every version respects."""
     for row in _taken(conn, passages, items.documents, passages.c.document):
@@ -287,6 +305,7 @@ TABLES: tuple[Callable[[Connection, Items], Iterable[str]], ...] = (
     _redact_feedback,
     _redact_corrections,
     _redact_exam_items,
+    _redact_jobs,
     _remove_documents,
     _clean_state,
     _forget_name,

@@ -20,7 +20,7 @@ from flywheel.store import documents, erasures, exam_items, redaction
 from flywheel.store.documents import StagedDocument
 from flywheel.store.erasures import TargetKind
 from flywheel.store.redaction import Items
-from flywheel.wheel import ingest
+from flywheel.wheel import ingest, uploads
 from flywheel.wheel.evidence import EvidenceIndex
 from flywheel.wheel.proof import MIN_BYTES, Needles, pieces, without_others
 from flywheel.wheel.workspace import Workspace
@@ -48,7 +48,7 @@ def find(workspace: Workspace, kind: TargetKind, name: str) -> Items:
     Raises:
         UsageError: nothing is kept of it, and never was any.
     """
-    name = full_name(kind, name)
+    name = full_name(workspace, kind, name)
     with workspace.database.read() as conn:
         items = items_of(conn, kind, name)
         if items or erasures.of_target(conn, kind, name):
@@ -56,7 +56,7 @@ def find(workspace: Workspace, kind: TargetKind, name: str) -> Items:
     raise UsageError(_UNKNOWN[kind].format(name=name[:200]))
 
 
-def full_name(kind: TargetKind, name: str) -> str:
+def full_name(workspace: Workspace, kind: TargetKind, name: str) -> str:
     """One name for one target.
 
     Raises:
@@ -64,7 +64,9 @@ def full_name(kind: TargetKind, name: str) -> str:
     """
     if not name.strip():
         raise UsageError(f"An empty name is no {kind}.")
-    return printable(ingest.full_name(name)) if kind == "source" else name
+    if kind != "source":
+        return name
+    return printable(uploads.full_name(workspace, name) or ingest.full_name(name))
 
 
 def items_of(conn: Connection, kind: TargetKind, name: str) -> Items:
@@ -98,6 +100,7 @@ def _shows(candidates: str, items: Items, copied: Needles) -> bool:
 def _of_source(conn: Connection, place: str) -> Items:
     every = [each for each in documents.list_documents(conn, deleted=True) if each.source]
     chosen = {each.id: each for each in every if _lies_in(each, place)}
+    uploads.refuse_parts(chosen.values(), every)
     whole = {each.source for each in chosen.values() if _is_within(each.source, place)}
     texts = redaction.passages_of(conn, chosen)
     copied = Needles(pieces(texts.values(), MIN_BYTES["source"]))
@@ -124,7 +127,12 @@ def _of_source(conn: Connection, place: str) -> Items:
         shown=frozenset(shown),
         feedback=frozenset(acts | repeating),
         documents=frozenset(chosen),
-        files=frozenset(id for id, each in chosen.items() if each.source not in whole),
+        # An uploaded file goes itself: one that comes in again was meant to.
+        files=frozenset(
+            id
+            for id, each in chosen.items()
+            if each.source not in whole and not uploads.is_uploaded(each.source)
+        ),
         sources=frozenset(whole),
         exam_items=frozenset(_golden(conn, copied, set(texts))),
     )

@@ -27,7 +27,7 @@ from flywheel.store import corrections, documents, erasures, redaction, state, v
 from flywheel.store.erasures import Erasure, TargetKind
 from flywheel.store.redaction import Items
 from flywheel.store.versions import Version
-from flywheel.wheel import examination, feedback, ingest, proof, stages, turn
+from flywheel.wheel import examination, feedback, ingest, proof, stages, turn, uploads
 from flywheel.wheel.erasable import find, full_name, items_of
 from flywheel.wheel.proof import MIN_BYTES, Needles, Proof, pieces, without_others
 from flywheel.wheel.stages import Progress
@@ -66,7 +66,7 @@ def erase(
     started = time.perf_counter()
     with workspace.exclusive():
         items = find(workspace, kind, name)
-        erasure = _begin(workspace, kind, full_name(kind, name))
+        erasure = _begin(workspace, kind, full_name(workspace, kind, name))
         if items:
             take(workspace, erasure, items)
         cached = workspace.artifacts.keys()
@@ -74,7 +74,8 @@ def erase(
         delete_artifacts(workspace, made=workspace.artifacts.keys() - cached)
         workspace.database.compact([table.name for table in redaction.every_table()])
         proven = check(workspace, erasure)
-        notes = tuple(_notes(workspace, erasure))
+        is_uploaded = uploads.is_uploaded(full_name(workspace, kind, name))
+        notes = tuple(_notes(workspace, erasure, is_uploaded))
         finish(workspace, erasure)
     with workspace.database.read() as conn:
         champion = versions.champion(conn)
@@ -92,7 +93,11 @@ def erase(
 
 
 def take(workspace: Workspace, erasure: Erasure, items: Items) -> None:
-    """Empties the rows and marks the versions, in one transaction. From now on nothing shows."""
+    """Empties the rows and marks the versions, in one transaction. From now on nothing shows.
+
+    Uploaded files go before, since it is their rows that name them.
+    """
+    uploads.erase_files(workspace, items.documents)
 
     def write(conn: Connection) -> None:
         corrections.lock(conn)
@@ -271,7 +276,7 @@ def _written_down(workspace: Workspace, erasure: Erasure) -> list[str]:
     return texts
 
 
-def _notes(workspace: Workspace, erasure: Erasure) -> Iterator[str]:
+def _notes(workspace: Workspace, erasure: Erasure, is_uploaded: bool) -> Iterator[str]:
     """What an erase leaves to the owner: his own files."""
     exam = workspace.root / workspace.settings.exam.file
     needles = Needles(pieces(_written_down(workspace, erasure), MIN_BYTES[erasure.kind]))
@@ -279,5 +284,5 @@ def _notes(workspace: Workspace, erasure: Erasure) -> Iterator[str]:
         needles = without_others(conn, needles, erasure.kind, erasures.taken_by(conn, erasure.id))
     if exam.is_file() and needles.found_in_file(exam):
         yield f"{exam} still holds some of it: it is your own file, so edit it"
-    if erasure.kind == "source":
+    if erasure.kind == "source" and not is_uploaded:
         yield "the files themselves are not touched: delete them where they lie"

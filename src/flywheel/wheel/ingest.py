@@ -139,10 +139,11 @@ def _add(
 def staged(workspace: Workspace) -> list[FileFate]:
     """Every file that was added and is not deleted, with its fate."""
     with workspace.database.read() as conn:
-        return [_listed(each) for each in document_store.list_documents(conn)]
+        return [listed(each) for each in document_store.list_documents(conn)]
 
 
-def _listed(each: StagedDocument) -> FileFate:
+def listed(each: StagedDocument) -> FileFate:
+    """A staged document as one line of the list."""
     return FileFate(
         source=each.source,
         path=each.path,
@@ -240,6 +241,9 @@ def _add_source(
             state.put(conn, f"{_COLLECTED_WITH}:{source}", collected_with)
 
     workspace.database.write(prepare)
+    if access or gone:
+        # Now, since collecting may take long: what rests on these goes with them.
+        recheck(workspace)
     fresh = (each for each in scanned if each.path not in same | erased)
     fates = {path: _unchanged(source, path) for path in same}
     fates |= {path: _kept_out(source, path) for path in erased}

@@ -28,6 +28,7 @@ from flywheel.store.tables import (
     interactions,
     passages,
 )
+from flywheel.wheel import uploads
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -142,8 +143,9 @@ def prove(
             for folder in _indexes(workspace):
                 needles = needles.without(needles.found_in_texts(every_text(folder)))
         found = [f"table {name}" for name in _in_tables(conn, needles)]
-    files = [*workspace.database.files(), *_artifact_files(workspace)]
-    found += [str(path) for path in files if needles.found_in_file(path)]
+        left_over = list(uploads.of_nobody(workspace, conn))
+    files = [*workspace.database.files(), *_artifact_files(workspace), *left_over]
+    found += [str(path) for path in files if _holds(path, needles)]
     found += [
         f"index {folder}"
         for folder in _indexes(workspace)
@@ -169,6 +171,13 @@ def without_others(
         texts = redaction.rows(conn, table, without=taken)
         needles = needles.without(needles.found_in_texts(texts))
     return needles
+
+
+def _holds(path: Path, needles: Needles) -> bool:
+    try:
+        return bool(needles.found_in_file(path))
+    except FileNotFoundError:  # an upload that has ended meanwhile
+        return False
 
 
 def _in_tables(conn: Connection, needles: Needles) -> Iterator[str]:

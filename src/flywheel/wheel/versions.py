@@ -17,10 +17,12 @@ from flywheel.errors import StoreError, UsageError
 from flywheel.store import feedback, interactions
 from flywheel.store import versions as version_store
 from flywheel.store.versions import Promotion, Version
+from flywheel.wheel.keys import record
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
 
 PARTS = ("index", "ranker")
@@ -72,8 +74,23 @@ def list_versions(workspace: Workspace) -> Listed:
         )
 
 
-def promote(workspace: Workspace, number: int, user: str = "owner", reason: str = "") -> Promoted:
+def is_there(workspace: Workspace, number: int) -> bool:
+    """Whether there is a version of that number."""
+    with workspace.database.read() as conn:
+        return version_store.get(conn, number) is not None
+
+
+def promote(
+    workspace: Workspace,
+    number: int,
+    user: str = "owner",
+    reason: str = "",
+    by: Caller | None = None,
+) -> Promoted:
     """Lets a version serve from the next question on, whatever the gate said of it.
+
+    Args:
+        by: whose key it was; None is the command line's owner.
 
     Raises:
         UsageError: there is no such version, it serves already, or it cannot serve any more.
@@ -89,15 +106,21 @@ def promote(workspace: Workspace, number: int, user: str = "owner", reason: str 
             raise UsageError(f"Version {number} serves already.")
         _refuse_erased(version_store.require(conn, number))
         version_store.set_champion(conn, number, "owner", user, reason)
+        record(conn, by, "versions.promote", str(number))
         return Promoted(champion=number, before=before.number if before else None)
 
     return workspace.database.write(write)
 
 
-def rollback(workspace: Workspace, user: str = "owner", reason: str = "") -> Promoted:
+def rollback(
+    workspace: Workspace, user: str = "owner", reason: str = "", by: Caller | None = None
+) -> Promoted:
     """Goes back to the champion before; again, to the one before that.
 
     A champion that cannot serve any more is passed over.
+
+    Args:
+        by: whose key it was; None is the command line's owner.
 
     Raises:
         UsageError: there is none to go back to.
@@ -111,6 +134,7 @@ def rollback(workspace: Workspace, user: str = "owner", reason: str = "") -> Pro
             problem = problem_of(workspace, version, contents=False)
             if not problem:
                 version_store.set_champion(conn, number, "rollback", user, reason)
+                record(conn, by, "versions.rollback", str(number))
                 serving = before.number if before else None
                 return Promoted(champion=number, before=serving, passed=tuple(passed))
             passed.append(problem)
