@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from flywheel.serve.errors import ApiError
@@ -36,6 +37,8 @@ class SocketBounds:
     """From connecting, or from a later request's first byte, until a request's head is there."""
     head_bytes: int = 32 * 1024
     num_headers: int = 100
+    num_pipelined: int = 32
+    """Requests sent ahead of the replies. What is read at once has room for 10,000 of them."""
     drain_seconds: float = 30
     """Without the client reading what waits for it."""
     num_connections: int = 512
@@ -155,6 +158,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads on, a head only so far as it may be long."""
+        self._unset_keepalive_if_required()
         if self.waiting_since is not None and self._head_since is None:
             self._head_since = self.loop.time()
         if not self._in_body:
@@ -162,12 +166,34 @@ class BoundedProtocol(HttpToolsProtocol):
             part = data[: self.open_connections.bounds.head_bytes - self._head_bytes]
             data = data[len(part) :]
             self._head_bytes += len(part)
-            if part:
-                super().data_received(part)
-            if data and self._num_heads == num_heads and not self.transport.is_closing():
+            self._feed(part)
+            if data and self._num_heads == num_heads:
                 self._refuse(_large_head())
-        if data and not self.transport.is_closing():
-            super().data_received(data)
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        while data and not self.transport.is_closing():
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self._refuse(self._refusal or _no_request())
+
+    def _without_upgrade(self) -> bytes:
+        """The head that was read, to be read again without its wish for another protocol.
+
+        The parser takes what follows such a head for that protocol's, but it is the body: Java's
+        own client wishes for HTTP/2 in every first request.
+        """
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            if name not in (b"upgrade", b"connection", b"http2-settings"):
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"".join([*head, b"\r\n"])
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Counts the headers."""
@@ -180,6 +206,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begins a request."""
         if not self.url.startswith(b"/"):  # a proxy's form, whose host the app would not see
             raise ValueError("not a path")
+        if self.parser.should_upgrade():
+            return  # read again, without that
+        if len(self.pipeline) >= self.open_connections.bounds.num_pipelined:
+            self._refusal = ApiError(429, "Too many requests ahead of their replies.")
+            raise ValueError("too many requests ahead")
         self._num_heads += 1
         self._head_bytes = 0
         self._in_body = True
@@ -188,8 +219,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Ends the request's body."""
-        self._in_body = False
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            self._in_body = False
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Waits for the next request, or for the rest of a body that nobody has read."""
@@ -222,14 +254,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(ApiError(408, "The request came too slowly.", code="head_too_slow"))
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:
-        """What uvicorn says to what is no HTTP, as this server says it."""
-        self._refuse(self._refusal or ApiError(400, msg, code="bad_request_head"))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Clients that ask for HTTP/2 are answered in HTTP/1.1; that is no news."""
-
     def _refuse(self, error: ApiError) -> None:
+        if self.transport.is_closing():
+            return
         body = bytes(error.response().body)
         self.transport.write(
             STATUS_LINE[error.status]
@@ -248,3 +275,7 @@ def bounded(bounds: SocketBounds | None = None) -> type[BoundedProtocol]:
 
 def _large_head() -> ApiError:
     return ApiError(431, "The request's headers are too large.", code="head_too_large")
+
+
+def _no_request() -> ApiError:
+    return ApiError(400, "This is no HTTP request.", code="bad_request_head")
