@@ -142,9 +142,9 @@ def serve(root: Path) -> Iterator[Callable[[str], Served]]:
 
             (root / "flywheel.toml").write_text(settings, encoding="utf-8")
             workspace = stack.enter_context(Workspace.open(root))
+            roles: tuple[Role, ...] = ("asker", "curator", "owner")
             made = {
-                role: keys.add(workspace.database, f"the {role}", role).secret
-                for role in ("asker", "curator", "owner")
+                role: keys.add(workspace.database, f"the {role}", role).secret for role in roles
             }
             app = create_app(workspace)
             url = stack.enter_context(serving(app))

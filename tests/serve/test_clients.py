@@ -104,7 +104,9 @@ def test_openai_resolves_a_follow_up(served: Served) -> None:
 def test_openai_gets_several_candidates(served: Served) -> None:
     with client(served) as asking:
         reply = asking.chat.completions.create(
-            model="flywheel", n=3, messages=[{"role": "user", "content": "How do doors open?"}]
+            model="flywheel",
+            n=3,
+            messages=[{"role": "user", "content": "Where is the window lock button?"}],
         )
     texts = [each.message.content for each in reply.choices]
     assert [each.index for each in reply.choices] == list(range(len(texts)))
@@ -164,8 +166,9 @@ def test_openai_is_told_what_is_wrong(
         "messages": [{"role": "user", "content": QUESTION}],
     }
     with client(served) as asking, pytest.raises(error) as told:
-        asking.chat.completions.create(**(asked | change))
-    assert told.value.param == param  # type: ignore[attr-defined]
+        create: Any = asking.chat.completions.create
+        create(**(asked | change))
+    assert told.value.param == param
 
 
 def test_openai_is_told_that_a_key_lets_nobody_in(served: Served) -> None:
@@ -206,9 +209,10 @@ def bare(served: Served, monkeypatch: pytest.MonkeyPatch) -> Bare:
 def test_curator_talks_to_the_bare_model(bare: Bare) -> None:
     with client(bare.served, "curator") as asking:
         assert "flywheel-bare" in [each.id for each in asking.models.list()]
+        said: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}]
         reply = asking.chat.completions.create(
             model="flywheel-bare",
-            messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}],
+            messages=said,
             n=2,
             logprobs=True,
             top_logprobs=1,
@@ -283,12 +287,14 @@ def test_langchain_answers_and_streams(served: Served) -> None:
 def test_llm_answers(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
     (tmp_path / "extra-openai-models.yaml").write_text(
-        f"- model_id: flywheel\n  model_name: flywheel\n  api_base: {served.base_url}\n",
+        f"- model_id: flywheel\n  model_name: flywheel\n  api_base: {served.base_url}\n"
+        "  api_key_name: flywheel\n",
         encoding="utf-8",
     )
+    keys = {"flywheel": served.secrets["asker"]}
+    (tmp_path / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
     import llm
 
     model = llm.get_model("flywheel")
-    model.key = served.secrets["asker"]  # type: ignore[union-attr]
     assert TOLD in model.prompt(QUESTION, stream=False).text()
     assert GESAGT in "".join(model.prompt(FRAGE, stream=True))

@@ -165,7 +165,10 @@ class ChatBody(SamplingBody):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     safety_identifier: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
     prediction: Any = None
+    audio: Any = None
+    moderation: Any = None
     web_search_options: Any = None
 
     @field_validator("messages")
