@@ -42,6 +42,12 @@ def of_target(conn: Connection, kind: TargetKind, name: str) -> list[Erasure]:
     return [Erasure(**row._mapping) for row in conn.execute(query)]
 
 
+def list_erasures(conn: Connection) -> list[Erasure]:
+    """All of them, the first one first."""
+    rows = conn.execute(select(erasures).order_by(erasures.c.at, erasures.c.id))
+    return [Erasure(**row._mapping) for row in rows]
+
+
 def count(conn: Connection) -> int:
     """How many there have been."""
     return conn.scalar(select(func.count()).select_from(erasures)) or 0
