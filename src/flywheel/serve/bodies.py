@@ -207,13 +207,13 @@ def _num_brackets(body: bytes) -> int:
 
 
 def _is_deep(bare: bytes) -> bool:
-    """Whether JSON without its strings is nested too deeply. Each round takes the innermost."""
-    brackets = _NOT_BRACKETS.sub(b"", bare)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    return bool(brackets)
+    """Whether JSON without its strings is nested too deeply."""
+    depth = 0
+    for bracket in _NOT_BRACKETS.sub(b"", bare):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def _holds_nul(value: Any) -> bool:
