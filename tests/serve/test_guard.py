@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.serve.standing import Reply, Standing
+from tests.serve.standing import Reply, Standing, read, reply
 
 from flywheel.serve.bodies import MAX_DEPTH, Budget, Patience, checked_json
 from flywheel.serve.errors import ApiError
@@ -25,7 +25,7 @@ FORM = ("Content-Type", "multipart/form-data; boundary=x")
 SETTINGS = ServeSettings(
     hosts=("assistant.example.org", "助手.example.org"),
     origins=("https://chat.example.org", "https://聊天.example.org"),
-    max_upload_megabytes=2,
+    upload_quota_megabytes=1,
 )
 QUICK = Patience(stall_seconds=0.05, bytes_per_second=1e6, linger_seconds=0.05)
 
@@ -284,14 +284,35 @@ def test_a_body_that_does_not_say_so_is_counted() -> None:
     assert not app.seen
 
 
-def test_an_upload_may_be_larger_and_is_cut_off_where_it_is_too_large() -> None:
-    megabytes = [b"x" * 2**20] * 3
+def test_an_upload_may_be_larger_and_is_cut_off_where_it_could_never_be_kept() -> None:
+    megabytes = [b"x" * 2**20] * 6
+    chunked = ("Transfer-Encoding", "chunked")
     app = Standing()
-    assert ask("POST", UPLOADS, FORM, body=megabytes[:2], app=app).status == 200
-    assert len(app.seen[0][1]) == 2 * 2**20
-    told = ask("POST", UPLOADS, FORM, ("Transfer-Encoding", "chunked"), body=megabytes, app=app)
-    assert refused(told) == (413, "body_too_large")
+    assert ask("POST", UPLOADS, FORM, body=megabytes[:5], app=app).status == 200
+    assert len(app.seen[0][1]) == 5 * 2**20
+    for told in (
+        ask("POST", UPLOADS, FORM, body=megabytes, app=app),
+        ask("POST", UPLOADS, FORM, chunked, body=megabytes, app=app),
+    ):
+        assert refused(told) == (413, "body_too_large")
     assert len(app.seen) == 1
+
+
+def test_an_upload_may_be_empty() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body, is_whole = await read(receive)
+        await reply(send, 200, b"text/plain", body if is_whole else b"cut off")
+        assert (await receive())["type"] == "http.disconnect"
+
+    async def scenario() -> None:
+        call = Call("POST", UPLOADS, FORM, ("Transfer-Encoding", "chunked"))
+        working = asyncio.create_task(asked(call, app))
+        while len(call.sent) < 2:
+            await asyncio.sleep(0)
+        call.gone.set()
+        assert (await working).body == b""
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/x", JSON), (UPLOADS, FORM)])

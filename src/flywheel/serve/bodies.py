@@ -127,7 +127,7 @@ class Incoming:
         large looks to it as if the client had gone, and `broken` says why."""
         if self.broken is None:
             try:
-                if self.complete and self.size_bytes:
+                if self.complete:
                     return await self._receive()
                 body = await self._next()
                 return {"type": "http.request", "body": body, "more_body": not self.complete}

@@ -30,8 +30,9 @@ GUARD = "flywheel.guard"
 UPLOADS = "/v1/documents"
 """The one path that files are sent to."""
 
-_FORM_BYTES = 64 * 1024
-"""What an upload's form may weigh beside its file."""
+_FORM_BYTES = 4 * 2**20
+"""What an upload's form may weigh beside its files. How large one may be is seen by who takes them
+in (documents.py); here, only what could never be kept is refused."""
 
 _STRICT = {
     b"x-content-type-options": b"nosniff",
@@ -64,7 +65,7 @@ class Guard:
         self._app, self._patience = app, patience or Patience()
         self._names = names(settings)
         self._origins = origins(settings)
-        self._max_upload_bytes = settings.max_upload_megabytes * 2**20 + _FORM_BYTES
+        self._max_upload_bytes = settings.upload_quota_megabytes * 2**20 + _FORM_BYTES
         self._budget = Budget()
         self._running: set[_Running] = set()
         self.refused: Counter[str] = Counter()
