@@ -10,7 +10,7 @@ import threading
 import click
 
 from flywheel.cli.workspace import open_workspace
-from flywheel.wheel.jobs import Worker
+from flywheel.wheel.worker import Worker
 
 NICENESS = 10
 """Of 20: so the server's answers go before."""

@@ -24,8 +24,8 @@ from flywheel.serve.shapes import ERRORS
 from flywheel.store.documents import StagedDocument
 from flywheel.store.jobs import AddArguments, Job
 from flywheel.wheel import jobs, uploads
+from flywheel.wheel.incoming import Incoming, left_out
 from flywheel.wheel.keys import Caller, record
-from flywheel.wheel.uploads import Incoming
 from flywheel.wheel.workspace import Workspace
 
 router = APIRouter(prefix="/v1", tags=["documents"], responses=ERRORS)
@@ -227,7 +227,7 @@ class _Form:
         if len(self.files) + len(self.left_out) == MAX_FILES:
             raise ApiError(400, f"A form may hold {MAX_FILES} files.", param="files")
         workspace = self._service.workspace
-        reason = await self._service.run(uploads.left_out, workspace, given)
+        reason = await self._service.run(left_out, workspace, given)
         if reason:
             shown = given.encode("utf-8", "backslashreplace").decode()
             self.left_out.append({"name": shown, "reason": reason})
