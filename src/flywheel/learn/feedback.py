@@ -153,11 +153,18 @@ def to_correction(act: Feedback, evidence: Evidence, readable: Sequence[str] | N
 def located(
     correction: Correction, evidence: Evidence, readable: Sequence[str] | None
 ) -> Correction:
-    """The correction with its evidence where it stands now."""
+    """The correction with its evidence where it stands now.
+
+    Evidence that is lost, with a document that was deleted or written anew, opens it to nobody: its
+    words may still tell what only few could read.
+    """
+    pieces = evidence.access
+    if evidence.unfound and PUBLIC not in correction.access:
+        pieces = (*pieces, correction.access)
     return replace(
         correction,
         passages=evidence.passages,
-        access=shared_access(evidence.access, readable),
+        access=shared_access(pieces, readable),
         review=_with_reason(correction.review, UNFOUND, bool(evidence.unfound)),
     )
 
@@ -189,22 +196,34 @@ class Settled:
     """The ids of those in whose place the same user put another one."""
 
 
+def reaches(access: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether whoever may read what has the other labels may read what has these."""
+    return PUBLIC in access or set(others) <= set(access)
+
+
 def settle(corrections: Sequence[Correction]) -> Settled:
     """Replaces a user's earlier corrections by his latest, and marks who contradicts whom.
 
     Args:
         corrections: of one question, the earliest first.
 
-    What is unverified neither replaces nor disputes what is verified.
+    What is unverified neither replaces nor disputes what is verified; nor does a correction dispute
+    one that has readers who may not read it.
     """
     latest = {(each.user, each.verified): each for each in corrections}
     kept = [each for each in corrections if latest[each.user, each.verified] is each]
-    disputed = len({normal_form(each.answer) for each in kept if each.verified}) > 1
+    verified = [each for each in kept if each.verified]
     ids = {each.id for each in kept}
     return Settled(
-        in_force=tuple(_marked(each, disputed and each.verified) for each in kept),
+        in_force=tuple(_marked(each, _is_disputed(each, verified)) for each in kept),
         replaced=tuple(each.id for each in corrections if each.id not in ids),
     )
+
+
+def _is_disputed(correction: Correction, verified: Sequence[Correction]) -> bool:
+    """Whether among what its readers may read there are contradicting corrections."""
+    heard = [each for each in verified if reaches(each.access, correction.access)]
+    return correction.verified and len({normal_form(each.answer) for each in heard}) > 1
 
 
 def _marked(correction: Correction, disputed: bool) -> Correction:

@@ -61,6 +61,11 @@ class Told:
         """Whether a curator or the owner stands behind it."""
         return is_verified(self.act.role) or bool(self.correction and self.correction.verified)
 
+    @property
+    def shared_with(self) -> tuple[str, ...]:
+        """Who may read what the act says."""
+        return self.correction.access if self.correction else self.access
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lesson:

@@ -1,11 +1,16 @@
-"""Why an act teaches nothing although it could: what others say, how fast it came, whose it is."""
+"""Why an act teaches nothing although it could: what others say, how fast it came, whose it is.
+
+An act counts against another only where whoever may read that one may read the first, too: else
+what is missing would tell them of it.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
 
-from flywheel.learn.feedback import normal_form
+from flywheel.learn.feedback import normal_form, reaches
 from flywheel.learn.groups import group
 from flywheel.learn.lessons import DISPUTED, NEAR_TIE, NO_EVIDENCE, UNVERIFIED, Lesson, Told
 from flywheel.learn.trust import PASSAGE_CAP, LearnSettings, bursts, cap
@@ -78,19 +83,24 @@ def _object(act: Feedback) -> object:
 def disputed(lessons: Sequence[Lesson]) -> dict[str, str]:
     """Curators of whom one calls right what another calls wrong, on the same question."""
     trusted = [each for each in lessons if each.told.trusted and each.told.act.kind != "edit"]
-    called: dict[tuple[str, str], list[tuple[Feedback, bool]]] = defaultdict(list)
+    called: dict[tuple[str, str], list[tuple[Told, bool]]] = defaultdict(list)
     for each in trusted:
         question = normal_form(each.told.act.question)
         for right, passages in ((True, each.passages), (False, each.rejected)):
             for passage in passages:
-                called[question, passage].append((each.told.act, right))
+                called[question, passage].append((each.told, right))
     return {
-        act.id: DISPUTED
+        told.act.id: DISPUTED
         for judgements in called.values()
-        if len({act.user for act, _ in judgements}) > 1
-        and len({right for _, right in judgements}) > 1
-        for act, _ in judgements
+        for told, _ in judgements
+        if _is_disputed(told, judgements)
     }
+
+
+def _is_disputed(told: Told, judgements: Sequence[tuple[Told, bool]]) -> bool:
+    heard = [each for each in judgements if reaches(each[0].shared_with, told.shared_with)]
+    several = len({each.act.user for each, _ in heard}) > 1
+    return several and len({right for _, right in heard}) > 1
 
 
 def contradicted(lessons: Sequence[Lesson]) -> dict[str, str]:
@@ -99,25 +109,35 @@ def contradicted(lessons: Sequence[Lesson]) -> dict[str, str]:
     For askers it is enough that the questions are nearly the same.
     """
     groups = group([each.told.act.question for each in lessons], []).training
-    corrected: dict[str, set[str]] = defaultdict(set)
-    right: dict[int, set[str]] = defaultdict(set)
-    wrong: dict[int, set[str]] = defaultdict(set)
+    trusted: dict[int, list[Lesson]] = defaultdict(list)
+    edits: dict[str, list[Lesson]] = defaultdict(list)
     for each, number in zip(lessons, groups, strict=True):
         if each.told.trusted:
-            right[number].update(each.passages)
-            wrong[number].update(each.rejected)
+            trusted[number].append(each)
             if each.told.act.kind == "edit":
-                corrected[normal_form(each.told.act.question)].update(each.passages)
+                edits[normal_form(each.told.act.question)].append(each)
+    # Thousands may say the same of one question.
+    corrected = cache(lambda question, access: _said(edits[question], access)[0])
+    said = cache(lambda number, access: _said(trusted[number], access))
     reasons = {}
     for each, number in zip(lessons, groups, strict=True):
+        access = each.told.shared_with
         if each.told.trusted:
-            known = corrected[normal_form(each.told.act.question)]
+            known = corrected(normal_form(each.told.act.question), access)
             against = each.told.act.kind != "edit" and _is_against(each, known, set())
         else:
-            against = _is_against(each, right[number], wrong[number] - right[number])
+            right, wrong = said(number, access)
+            against = _is_against(each, right, wrong - right)
         if against:
             reasons[each.told.act.id] = CONTRADICTED
     return reasons
+
+
+def _said(lessons: Sequence[Lesson], access: Sequence[str]) -> tuple[set[str], set[str]]:
+    """The passages that these call right, and wrong, of what all may read who have this access."""
+    heard = [each for each in lessons if reaches(each.told.shared_with, access)]
+    right = {id for each in heard for id in each.passages}
+    return right, {id for each in heard for id in each.rejected}
 
 
 def _is_against(lesson: Lesson, right: set[str], wrong: set[str]) -> bool:

@@ -89,13 +89,13 @@ def _example(each: Lesson) -> Example:
         rejected=each.rejected,
         weight=each.weight,
         user=told.act.user,
-        access=told.access,
+        access=told.shared_with,
     )
     if correction is None:
         return example
     # Words that no curator has confirmed teach nobody how to answer, only where to look.
     answer = correction.answer if correction.verified else ""
-    return replace(example, answer=answer, evidence=correction.evidence, access=correction.access)
+    return replace(example, answer=answer, evidence=correction.evidence)
 
 
 def _preferences(each: Lesson) -> list[Preference]:
@@ -113,7 +113,7 @@ def _preferences(each: Lesson) -> list[Preference]:
             rejected=worse,
             weight=each.weight / len(each.pairs),
             user=told.act.user,
-            access=told.correction.access if told.correction else told.access,
+            access=told.shared_with,
         )
         for better, worse in each.pairs
     ]

@@ -20,6 +20,9 @@ from flywheel.wheel import keys
 from flywheel.wheel.keys import Caller
 
 COOKIE = "flywheel_session"
+SECURE_COOKIE = f"__Host-{COOKIE}"
+"""Its name where the connection is encrypted: under such a name a browser takes no cookie from
+another host of the domain, nor from an unencrypted page, which could plant one."""
 CSRF_HEADER = "X-CSRF-Token"
 
 KNOWN_SECONDS = 1.0
@@ -35,10 +38,18 @@ class Callers:
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, Caller | None]] = {}
 
+    def has_known(self, scheme: str, secret: str) -> bool:
+        """Whether this secret has let somebody in before, and was not found invalid since."""
+        return _name(scheme, secret) in self._known
+
+    def forget(self) -> None:
+        """Asks again who each of them is: somebody was let out."""
+        self._known.clear()
+
     async def of(self, service: Service, scheme: str, secret: str) -> Caller | None:
         """Who calls with a key (`key`) or a session's cookie (`cookie`)."""
         now = time.monotonic()
-        name = keys.hash_of(f"{scheme}:{secret}")
+        name = _name(scheme, secret)
         known = self._known.get(name)
         if known and known[0] > now:
             return known[1]
@@ -53,6 +64,10 @@ class Callers:
         return caller
 
 
+def _name(scheme: str, secret: str) -> str:
+    return keys.hash_of(f"{scheme}:{secret}")
+
+
 async def caller(request: Request) -> Caller:
     """Who calls.
 
@@ -61,14 +76,16 @@ async def caller(request: Request) -> Caller:
     """
     service = service_of(request)
     scheme, secret = _secret(request)
-    address = request.client.host if request.client else ""
     if not secret:
         raise ApiError(
             401,
             "Send a key: Authorization: Bearer KEY. `flywheel keys add` makes one.",
             code="missing_api_key",
         )
-    service.guesses.check(address)
+    address = address_of(request)
+    # Who was let in before guesses nothing, and need not wait for others behind his proxy.
+    if not service.callers.has_known(scheme, secret):
+        service.guesses.check(address)
     found = await service.callers.of(service, scheme, secret)
     if found is None:
         service.guesses.count(address)
@@ -78,20 +95,49 @@ async def caller(request: Request) -> Caller:
             code="invalid_api_key",
         )
     if found.csrf and request.method not in _SAFE_METHODS:
-        sent = request.headers.get(CSRF_HEADER, "")
-        if not hmac.compare_digest(sent.encode(), found.csrf.encode()):
-            raise ApiError(
-                403, f"The header {CSRF_HEADER} is missing or of another session.", code="csrf"
-            )
+        check_csrf(found, request.headers.get(CSRF_HEADER, ""))
     request.state.caller = found
     return found
+
+
+def check_csrf(caller: Caller, sent: str) -> None:
+    """Lets a page pass that knows its session's token: a browser sends the cookie unasked.
+
+    Raises:
+        ApiError: 403, it does not.
+    """
+    if not hmac.compare_digest(sent.encode(), caller.csrf.encode()):
+        raise ApiError(
+            403, f"The header {CSRF_HEADER} is missing or of another session.", code="csrf"
+        )
+
+
+def is_encrypted(request: Request) -> bool:
+    """Whether the browser speaks TLS, to the server or to a proxy in front of it."""
+    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    return "https" in (request.url.scheme, forwarded)
+
+
+def cookie_name(request: Request) -> str:
+    """What a session's cookie is called on this connection."""
+    return SECURE_COOKIE if is_encrypted(request) else COOKIE
+
+
+def cookie_of(request: Request) -> str:
+    """The session's cookie; empty where there is none."""
+    return request.cookies.get(cookie_name(request), "")
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else ""
 
 
 def _secret(request: Request) -> tuple[str, str]:
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return "key", value.strip()
-    return "cookie", request.cookies.get(COOKIE, "")
+    return "cookie", cookie_of(request)
 
 
 def _requiring(role: Role) -> Callable[[Request], Awaitable[Caller]]:

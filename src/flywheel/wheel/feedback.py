@@ -5,6 +5,7 @@ The same for HTTP, the command line and Python. What it teaches the ranker is le
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,14 +21,16 @@ from flywheel.errors import FeedbackError, FileFormatError, SourceError, UsageEr
 from flywheel.learn import feedback as border
 from flywheel.learn.feedback import Evidence, FeedbackLine
 from flywheel.lines import read_lines
-from flywheel.records import Correction, Feedback, Interaction, Role
+from flywheel.records import PUBLIC, Correction, Feedback, Interaction, Role
 from flywheel.search.wording import wording
 from flywheel.store import corrections, documents, interactions, state
 from flywheel.store import feedback as feedback_store
 from flywheel.store.corrections import Entry
 from flywheel.wheel.evidence import locate_all
+from flywheel.wheel.keys import record
 
 if TYPE_CHECKING:
+    from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
 
 OWNER, ANONYMOUS = "owner", "anonymous"
@@ -36,6 +39,9 @@ REPLACED, DECIDED, WITHDRAWN = "replaced", "decided otherwise", "withdrawn"
 
 _TAKEN = "its id is another act's, with other content or from another role; give it one of its own"
 _SHOWN_CHARS = 60
+_MAX_KEY_CHARS = 500
+"""Of a question's normal form, by which corrections are found: no index of PostgreSQL's holds a
+row of over 2,704 bytes."""
 LOCATED_IN = "corrections_located_in"
 """The state that says for which documents `recheck` has found the evidence."""
 
@@ -50,7 +56,8 @@ class Accepted:
     kinds: Mapping[str, int]
     """How many of each kind were imported."""
     notes: tuple[str, ...]
-    """What a curator should look at."""
+    """What whoever gave them should look at: of corrections that contradict each other those that
+    he may read, and an asker hears of none."""
     seconds: float
 
 
@@ -86,7 +93,8 @@ def accept(
         corrections.put_all(conn, new_entries)
         if any(evidence[act.id].unfound for act in new):
             state.put(conn, LOCATED_IN, None)
-        return new, settle(conn, [each.key for each in new_entries])
+        disputes = settle(conn, [each.key for each in new_entries], labels)
+        return new, disputes if any(border.is_verified(act.role) for act in new) else []
 
     new, disputes = workspace.database.write(write)
     return Accepted(
@@ -131,41 +139,67 @@ def import_file(workspace: Workspace, path: Path | str, trusted: bool = True) ->
     return replace(accepted, seconds=time.perf_counter() - started)
 
 
-def confirm(workspace: Workspace, id: str, curator: str) -> Correction:
-    """Lets a correction serve all; those that contradict it are withdrawn.
+def confirm(
+    workspace: Workspace, id: str, curator: str = OWNER, by: Caller | None = None
+) -> Correction:
+    """Lets a correction serve all; those that contradict it are withdrawn, as far as the curator
+    may read them.
+
+    Args:
+        by: who decides, where a key tells; None reads everything.
 
     Raises:
-        UsageError: there is no such correction, or it is withdrawn.
+        UsageError: there is no such correction that he may read, or it is withdrawn.
     """
+    curator, labels = (by.name, by.access) if by else (curator, None)
 
     def write(conn: Connection) -> Correction:
-        entry = _in_force(conn, id)
+        entry = _in_force(conn, id, labels)
         correction = replace(entry.correction, verified=True, disputed=False, review="")
         others = [
             replace(each, withdrawn=DECIDED, decided_by=curator)
             for each in corrections.of_keys(conn, [entry.key])[entry.key]
-            if each.correction.id != id and each.correction.verified
+            if each.correction.id != id
+            and each.correction.verified
+            and is_readable(each.correction, labels)
         ]
         chosen = replace(entry, correction=correction, decided_by=curator)
         corrections.mark_all(conn, [chosen, *others])
+        record(conn, by, "corrections.confirm", id)
         return correction
 
     return workspace.database.write(write)
 
 
-def withdraw(workspace: Workspace, id: str, curator: str, reason: str = WITHDRAWN) -> None:
+def withdraw(
+    workspace: Workspace,
+    id: str,
+    curator: str = OWNER,
+    reason: str = WITHDRAWN,
+    by: Caller | None = None,
+) -> None:
     """Serves a correction to nobody from now on.
 
+    Args:
+        by: who decides, where a key tells; None reads everything.
+
     Raises:
-        UsageError: there is no such correction, or it is withdrawn.
+        UsageError: there is no such correction that he may read, or it is withdrawn.
     """
+    curator, labels = (by.name, by.access) if by else (curator, None)
 
     def write(conn: Connection) -> None:
-        entry = _in_force(conn, id)
+        entry = _in_force(conn, id, labels)
         corrections.mark_all(conn, [replace(entry, withdrawn=reason, decided_by=curator)])
         settle(conn, [entry.key])
+        record(conn, by, "corrections.withdraw", id)
 
     workspace.database.write(write)
+
+
+def is_readable(correction: Correction, labels: Sequence[str] | None) -> bool:
+    """Whether who may read these labels may read a correction; None reads everything."""
+    return labels is None or not {PUBLIC, *labels}.isdisjoint(correction.access)
 
 
 def recheck(workspace: Workspace) -> int:
@@ -193,6 +227,8 @@ def recheck(workspace: Workspace) -> int:
             if corrections.get(conn, each.correction.id) == entries[each.correction.id]
         ]
         corrections.mark_all(conn, same)
+        # Who may read them decides who contradicts whom.
+        settle(conn, [each.key for each in same])
         if len(same) == len(moved):
             state.put(conn, LOCATED_IN, digest)
         return len(same)
@@ -253,7 +289,7 @@ def _entries(
     return {
         act.id: Entry(
             correction=border.to_correction(act, evidence[act.id], labels),
-            key=wording(act.question).key,
+            key=_key(act.question),
             readable=None if labels is None else tuple(labels),
         )
         for act in acts
@@ -261,8 +297,17 @@ def _entries(
     }
 
 
-def settle(conn: Connection, keys: Iterable[str]) -> list[str]:
-    """Marks what was replaced and who contradicts whom; a line for each contradiction."""
+def _key(question: str) -> str:
+    key = wording(question).key
+    return key if len(key) <= _MAX_KEY_CHARS else hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
+
+
+def settle(conn: Connection, keys: Iterable[str], labels: Sequence[str] | None = None) -> list[str]:
+    """Marks what was replaced and who contradicts whom; a line for each contradiction.
+
+    Args:
+        labels: what whoever reads the lines may read; None is everything.
+    """
     notes: list[str] = []
     changed: list[Entry] = []
     for entries in corrections.of_keys(conn, sorted(set(keys))).values():
@@ -277,9 +322,9 @@ def settle(conn: Connection, keys: Iterable[str]) -> list[str]:
             )
             if after != entry:
                 changed.append(after)
-        disputed = [each for each in settled.in_force if each.disputed]
-        if disputed:
-            notes.append(_dispute(disputed))
+        heard = [each for each in settled.in_force if each.verified and is_readable(each, labels)]
+        if any(each.disputed for each in heard):
+            notes.append(_dispute(heard))
     corrections.mark_all(conn, changed)
     return notes
 
@@ -297,12 +342,13 @@ def _relocated(workspace: Workspace, entries: Sequence[Entry]) -> Iterator[Entry
                 yield after
 
 
-def _in_force(conn: Connection, id: str) -> Entry:
+def _in_force(conn: Connection, id: str, labels: Sequence[str] | None) -> Entry:
     corrections.lock(conn)
     entry = corrections.get(conn, id)
-    if entry is None or entry.withdrawn:
-        state_of_it = f"was withdrawn: {entry.withdrawn}" if entry else "is not there"
-        raise UsageError(f'The correction "{id}" {state_of_it}.')
+    if entry is None or not is_readable(entry.correction, labels):
+        raise UsageError(f'The correction "{_shortened(id)}" is not there.')
+    if entry.withdrawn:
+        raise UsageError(f'The correction "{id}" was withdrawn: {entry.withdrawn}.')
     return entry
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flywheel.learn.feedback import normal_form
 from flywheel.records import Correction
 from flywheel.store import corrections
+from flywheel.wheel.feedback import is_readable
 
 if TYPE_CHECKING:
     from flywheel.store.corrections import Entry
@@ -26,10 +28,15 @@ class Waiting:
     """What others say to the same question: the other side of a dispute, or what is served."""
 
 
-def waiting(workspace: Workspace) -> list[Waiting]:
-    """Every correction that waits for a curator, those of one question together."""
+def waiting(workspace: Workspace, labels: Sequence[str] | None = None) -> list[Waiting]:
+    """Every correction that waits for a curator, those of one question together.
+
+    Args:
+        labels: what the curator may read; None is everything.
+    """
     with workspace.database.read() as conn:
-        entries = list(corrections.entries_in_force(conn))
+        every = corrections.entries_in_force(conn)
+        entries = [each for each in every if is_readable(each.correction, labels)]
     of_question: dict[str, list[Entry]] = {}
     for entry in entries:
         of_question.setdefault(entry.key, []).append(entry)
