@@ -20,6 +20,7 @@ from flywheel.collect.split import SplitSettings
 from flywheel.engine.settings import EngineSettings
 from flywheel.errors import SettingsError
 from flywheel.learn.trust import LearnSettings
+from flywheel.moderation.settings import ModerationSettings
 from flywheel.records import StageSettings
 from flywheel.wheel.serving import CacheSettings, ServeSettings
 
@@ -103,6 +104,7 @@ class Settings(StageSettings):
     gate: GateSettings = GateSettings()
     serve: ServeSettings = ServeSettings()
     cache: CacheSettings = CacheSettings()
+    moderation: ModerationSettings = ModerationSettings()
 
     @property
     def collect(self) -> CollectSettings:

@@ -1,0 +1,80 @@
+"""A text as hashed n-grams of characters: what the classifier sees.
+
+    B buckets · N distinct buckets of a text
+
+Runs of one to five characters of the normal form, in small letters, each stretch of a letter cut
+to two: neither words nor a dictionary are needed, and Chinese is as good as English. Hashing
+bounds the size for any text, and keeps no word of those that were learned from.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from flywheel.moderation.normal import EITHER, normal_form
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Buckets: TypeAlias = npt.NDArray[np.int64]
+    Floats: TypeAlias = npt.NDArray[np.float64]
+
+LONGEST = 5
+NUM_BUCKETS = 1 << 18
+"""Four hundred short texts fill a quarter of them; a category takes 1 MB."""
+
+MOST_CHARS = 200
+"""Longer texts are looked at in parts, or a threat would drown in the pages around it."""
+
+_SPACE = re.compile(r"\s+")
+_STRETCH = re.compile(r"(.)\1{2,}")
+_SENTENCE_END = re.compile(r"(?<=[.!?;。！？；\n])")
+
+# Odd 64-bit constants; what they are matters less than that they stay.
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_MIX = np.uint64(0xD6E8FEB86659FD93)
+_SHIFT = np.uint64(64 - (NUM_BUCKETS.bit_length() - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Grams:
+    """The distinct buckets of a text, int64 [N], in order, and how often each occurs, [N]."""
+
+    buckets: Buckets
+    counts: Floats
+
+
+def grams(text: str) -> Grams:
+    """The n-grams of a text. One with nothing visible has none."""
+    squeezed = _STRETCH.sub(r"\1\1", _SPACE.sub(" ", normal_form(text).replace(EITHER, "i")))
+    if not squeezed.strip():
+        return Grams(np.zeros(0, np.int64), np.zeros(0))
+    # The spaces at both ends say where it begins and ends.
+    coded = f" {squeezed.strip()} ".encode("utf-32-le")
+    codes = np.frombuffer(coded, dtype=np.uint32).astype(np.uint64)
+    hashes, rolling = [], np.zeros(len(codes) + 1, np.uint64)
+    for length in range(1, min(LONGEST, len(codes)) + 1):
+        rolling = (rolling[:-1] + codes[length - 1 :] + np.uint64(1)) * _STEP
+        rolling ^= rolling >> np.uint64(29)
+        hashes.append(rolling * _MIX >> _SHIFT)
+    buckets, counts = np.unique(np.concatenate(hashes).astype(np.int64), return_counts=True)
+    return Grams(buckets, counts.astype(np.float64))
+
+
+def parts(text: str) -> list[str]:
+    """A text in parts of whole sentences, as far as those are short enough."""
+    if len(text) <= MOST_CHARS:
+        return [text]
+    found: list[str] = []
+    for sentence in _SENTENCE_END.split(text):
+        for start in range(0, len(sentence), MOST_CHARS):
+            piece = sentence[start : start + MOST_CHARS]
+            if found and len(found[-1]) + len(piece) <= MOST_CHARS:
+                found[-1] += piece
+            else:
+                found.append(piece)
+    return found
