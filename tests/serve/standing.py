@@ -55,7 +55,7 @@ class Standing:
             await self._lifespan(receive, send)
             return
         path: str = scope["path"]
-        if path == "/early":
+        if scope["query_string"] == b"early":
             await reply(send, 200, b"text/plain", b"not read")
             return
         body, is_whole = await read(receive)

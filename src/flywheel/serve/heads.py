@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flywheel.serve.errors import ApiError
@@ -125,6 +126,7 @@ def _as_sent(name: str) -> str:
     return (scheme + mark + written).lower().rstrip("/")
 
 
+@lru_cache(maxsize=1024)
 def _address(name: str) -> str:
     """An address in the one form that it is compared in; a name as it is."""
     try:
