@@ -30,6 +30,10 @@ GUARD = "flywheel.guard"
 UPLOADS = "/v1/documents"
 """The one path that files are sent to."""
 
+FORMS = frozenset({"/signin", "/signout"})
+"""The paths of pages without scripts, which can send nothing but a form."""
+_MAX_FORM_BYTES = 4 * 1024
+
 _FORM_BYTES = 4 * 2**20
 """What an upload's form may weigh beside its files. How large one may be is seen by who takes them
 in (documents.py); here, only what could never be kept is refused."""
@@ -151,6 +155,8 @@ class Guard:
             raise ApiError(415, "Send the body as it is, not compressed.", code="media_type")
         if self._is_upload(head):
             return self._max_upload_bytes
+        if self._is_form(head):
+            return _MAX_FORM_BYTES
         if head.media_type != b"application/json":
             raise ApiError(
                 415,
@@ -163,6 +169,10 @@ class Guard:
         place = head.scope["method"], head.scope["path"]
         return place == ("POST", UPLOADS) and head.media_type == b"multipart/form-data"
 
+    def _is_form(self, head: Head) -> bool:
+        is_encoded = head.media_type == b"application/x-www-form-urlencoded"
+        return head.scope["path"] in FORMS and is_encoded
+
     async def _answer(
         self, head: Head, incoming: Incoming, reply: _Reply, running: _Running, receive: Receive
     ) -> None:
@@ -170,7 +180,9 @@ class Guard:
         source: Receive = incoming.asgi
         watch: asyncio.Task[None] | None = None
         if not self._is_upload(head):
-            body = checked_json(await incoming.whole(self._budget)) if head.has_body else b""
+            body = await incoming.whole(self._budget) if head.has_body else b""
+            if head.has_body and not self._is_form(head):
+                body = checked_json(body)
             gone = asyncio.Event()
             source = _given(body, gone)
             watch = asyncio.create_task(_watch(receive, gone, running))
