@@ -29,6 +29,7 @@ from flywheel.store.redaction import Items
 from flywheel.store.versions import Version
 from flywheel.wheel import examination, feedback, ingest, proof, stages, turn, uploads
 from flywheel.wheel.erasable import find, full_name, items_of
+from flywheel.wheel.incoming import clear_leftovers
 from flywheel.wheel.proof import MIN_BYTES, Needles, Proof, pieces, without_others
 from flywheel.wheel.stages import Progress
 from flywheel.wheel.versions import hash_of
@@ -72,6 +73,7 @@ def erase(
         cached = workspace.artifacts.keys()
         version = replace_champion(workspace, erasure, progress)
         delete_artifacts(workspace, made=workspace.artifacts.keys() - cached)
+        clear_leftovers(workspace)
         workspace.database.compact([table.name for table in redaction.every_table()])
         proven = check(workspace, erasure)
         is_uploaded = uploads.is_uploaded(full_name(workspace, kind, name))

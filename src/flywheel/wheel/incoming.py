@@ -103,7 +103,7 @@ class Incoming:
         self._room = room(workspace)
         self._place = workspace.root / UPLOADS / _INCOMING / uuid.uuid4().hex
         with explained(self._place):
-            self._place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._place.parent)
             descriptor = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self._file = os.fdopen(descriptor, "wb", buffering=0)
 
@@ -130,7 +130,7 @@ class Incoming:
         """
         place = folder / self.name
         with explained(place):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder)
             with self._lock:
                 os.fsync(self._file.fileno())
                 self._file.close()
@@ -156,6 +156,12 @@ def clear_leftovers(workspace: Workspace) -> None:
                 place.unlink()
         except FileNotFoundError:
             continue  # it has been kept
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder of the uploads, which nobody else may look into."""
+    for each in (folder.parent, folder):
+        each.mkdir(exist_ok=True, mode=0o700)
 
 
 def files_of(folder: Path) -> Iterator[Path]:

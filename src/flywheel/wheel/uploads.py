@@ -25,7 +25,6 @@ from flywheel.store.documents import StagedDocument
 from flywheel.wheel import ingest
 from flywheel.wheel.incoming import (
     Incoming,
-    clear_leftovers,
     explained,
     files_of,
     room,
@@ -195,12 +194,12 @@ def refuse_parts(chosen: Collection[StagedDocument], every: Iterable[StagedDocum
     Raises:
         UsageError: one is to be.
     """
-    places = {(each.source, each.path) for each in chosen}
     there = {(each.source, each.path) for each in every if each.deleted_at is None}
+    staying = there - {(each.source, each.path) for each in chosen}
     for each in chosen:
         archive, _, member = each.path.partition("!/")
-        whole = (each.source, archive)
-        if is_uploaded(each.source) and member and whole in there - places:
+        is_held = each.deleted_at is None and (each.source, archive) in staying
+        if is_uploaded(each.source) and member and is_held:
             raise UsageError(
                 f"{archive} still holds it: erase {each.source}/{archive}, or upload that again "
                 "without it first."
@@ -208,7 +207,7 @@ def refuse_parts(chosen: Collection[StagedDocument], every: Iterable[StagedDocum
 
 
 def erase_files(workspace: Workspace, ids: Iterable[str]) -> None:
-    """Deletes the files of those of these documents that were uploaded, and leftovers.
+    """Deletes the files of those of these documents that were uploaded.
 
     Raises:
         StoreError: one cannot be deleted.
@@ -218,7 +217,6 @@ def erase_files(workspace: Workspace, ids: Iterable[str]) -> None:
     for each in chosen.values():
         if is_uploaded(each.source) and "!/" not in each.path:
             _unlink(workspace, folder_of(workspace, each.source), each.path)
-    clear_leftovers(workspace)
 
 
 def of_nobody(workspace: Workspace, conn: Connection) -> Iterator[Path]:
