@@ -1,0 +1,564 @@
+"""`/v1/feedback` and what it is about: interactions, passages, corrections that wait for a curator.
+
+What users say is on the disk before they are told so, and corrections are served from then on. Who
+acts, in which role and reading what, is the key's, whatever a request says. What is not there and
+what is not the caller's to see are the same to him.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from starlette.responses import JSONResponse, Response
+
+from flywheel.errors import UsageError
+from flywheel.learn import feedback as border
+from flywheel.learn.feedback import FeedbackLine
+from flywheel.records import (
+    PUBLIC,
+    Answer,
+    Correction,
+    Feedback,
+    FeedbackKind,
+    Interaction,
+    Kind,
+    Language,
+    Passage,
+    Role,
+    to_json,
+)
+from flywheel.serve.auth import Asker, Curator
+from flywheel.serve.errors import ApiError
+from flywheel.serve.service import Serving
+from flywheel.serve.session import prefers_chinese
+from flywheel.serve.shapes import ERRORS, Body, CitationOut
+from flywheel.store import corrections, interactions
+from flywheel.store import feedback as feedback_store
+from flywheel.store.corrections import Entry
+from flywheel.store.redaction import ERASED
+from flywheel.wheel import feedback as wheel
+from flywheel.wheel import sight
+from flywheel.wheel.feedback import REPLACED, Accepted, is_readable
+from flywheel.wheel.keys import Caller
+from flywheel.wheel.review import Waiting, waiting
+from flywheel.wheel.workspace import Workspace
+
+MAX_ITEMS = 100
+MAX_LISTED = 1000
+
+_MAX_ID_CHARS = 200
+_MAX_CHARS = 20_000
+_MAX_PIECES = 20
+_MAX_INDEX = 1000
+
+Outcome = Literal[
+    "served_to_all",
+    "served_to_readers",
+    "served_to_you",
+    "disputed",
+    "no_evidence",
+    "replaced",
+    "withdrawn",
+    "erased",
+    "learned",
+]
+
+_WORDS: dict[Outcome, tuple[str, str]] = {
+    "served_to_all": (
+        "Served from now on to all who ask this.",
+        "从现在起，所有提出此问题的人都会得到这个答案。",
+    ),
+    "served_to_readers": (
+        "Served from now on to all who may read what it rests on.",
+        "从现在起，有权阅读其依据的人都会得到这个答案。",
+    ),
+    "served_to_you": (
+        "Served to you from now on; to others once a curator confirms it.",
+        "从现在起您会得到这个答案；管理员确认后，其他人也会得到。",
+    ),
+    "disputed": (
+        "Served, and marked as disputed: another correction says otherwise. A curator decides.",
+        "已生效，但标为有争议：另一条更正与之不同，等待管理员决定。",
+    ),
+    "no_evidence": (
+        "Waits for a curator: its evidence stands in no document that you may read.",
+        "等待管理员处理：在您可阅读的文件中找不到其依据。",
+    ),
+    "replaced": ("A later correction of yours takes its place.", "已被您之后的更正取代。"),
+    "withdrawn": ("A curator decided otherwise; it is not served.", "管理员另有决定，不再生效。"),
+    "erased": ("Erased before, and not kept again.", "此前已被删除，不再保存。"),
+    "learned": ("Kept; the next turn may learn from it.", "已保存；下一轮学习时会加以考虑。"),
+}
+"""What became of an act, in English and Chinese."""
+
+
+class FeedbackItem(Body):
+    """One act. Who acts is the key's user."""
+
+    model_config = ConfigDict(
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {"kind": "up", "interaction": "0d9f1b7c2a6e4f538c1d2e3f4a5b6c7d"},
+                {
+                    "id": "desk-1042",
+                    "kind": "edit",
+                    "question": "儿童锁在哪里？",
+                    "answer": "在后车门的边缘。",
+                    "evidence": ["儿童锁在后车门的边缘。"],
+                },
+            ]
+        },
+    )
+
+    id: (
+        Annotated[str, Field(max_length=_MAX_ID_CHARS)]
+        | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+        | None
+    ) = Field(default=None, description="Makes it count once, however often it is sent.")
+    kind: FeedbackKind
+    question: str | None = Field(
+        default=None, max_length=_MAX_CHARS, description="What was asked, without an interaction."
+    )
+    interaction: str | None = Field(
+        default=None, max_length=_MAX_ID_CHARS, description="The answer's, as its reply tells it."
+    )
+    candidate: int | None = Field(
+        default=None, ge=0, le=_MAX_INDEX, description="Which of its candidates, from 0."
+    )
+    answer: str | None = Field(
+        default=None, max_length=_MAX_CHARS, description="Of an edit: the right answer."
+    )
+    evidence: list[Annotated[str, Field(max_length=_MAX_CHARS)]] | None = Field(
+        default=None, max_length=_MAX_PIECES, description="Verbatim texts of the documents."
+    )
+    candidates: list[Annotated[str, Field(max_length=_MAX_CHARS)]] | None = Field(
+        default=None, max_length=_MAX_PIECES, description="Of a rank: the answers."
+    )
+    order: list[Annotated[int, Field(ge=0, le=_MAX_INDEX)]] | None = Field(
+        default=None, max_length=_MAX_PIECES, description="Of a rank: from the best to the worst."
+    )
+    reason: str | None = Field(default=None, max_length=_MAX_CHARS)
+    at: str | None = Field(
+        default=None,
+        max_length=_MAX_ID_CHARS,
+        description="When, for a curator or an owner who brings it in later; an asker's is of now.",
+    )
+
+    def to_feedback(self, caller: Caller) -> Feedback:
+        """The act, with its id."""
+        line = FeedbackLine(**self.model_dump())
+        act = line.to_feedback(caller.role, caller.name)
+        return replace(act, id=act.id.strip() or border.id_of(act))
+
+
+class FeedbackItems(Body):
+    """Several acts, all of which are kept or none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [{"kind": "down", "question": "And in winter?", "answer": "…"}]}]
+        }
+    )
+
+    items: list[FeedbackItem] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+_ONE, _SEVERAL = "one act", "several acts"
+
+
+def _form_of(body: Any) -> str:
+    return _SEVERAL if isinstance(body, dict) and "items" in body else _ONE
+
+
+FeedbackBody = Annotated[
+    Annotated[FeedbackItem, Tag(_ONE)] | Annotated[FeedbackItems, Tag(_SEVERAL)],
+    Discriminator(_form_of),
+]
+
+
+class _Route(APIRoute):
+    """Errors name the field as it was sent, without the form of the body that it is in."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                forms = (_ONE, _SEVERAL)
+                errors = [
+                    each | {"loc": tuple(part for part in each["loc"] if part not in forms)}
+                    for each in error.errors()
+                ]
+                raise RequestValidationError(errors) from None
+
+        return handler
+
+
+router = APIRouter(prefix="/v1", tags=["feedback"], responses=ERRORS, route_class=_Route)
+
+
+class LedTo(BaseModel):
+    """What became of one act."""
+
+    id: str
+    outcome: Outcome
+    text: str = Field(description="The same in words, in the language that the caller accepts.")
+
+
+class FeedbackReply(BaseModel):
+    """What became of what was said; it is on the disk."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "feedback",
+                    "imported": 1,
+                    "known": 0,
+                    "kinds": {"edit": 1},
+                    "notes": [],
+                    "led_to": [
+                        {
+                            "id": "desk-1042",
+                            "outcome": "served_to_you",
+                            "text": _WORDS["served_to_you"][0],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    object: Literal["feedback"] = "feedback"
+    imported: int
+    known: int = Field(description="Those that were there before, and changed nothing.")
+    kinds: dict[str, int]
+    notes: list[str] = Field(description="What the caller should look at.")
+    led_to: list[LedTo]
+
+
+class PassageOut(BaseModel):
+    """A passage, as far as it is shown."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "passage",
+                    "id": "b1946ac92492d234",
+                    "document": "6f5902ac237024bd",
+                    "title": "车窗",
+                    "headings": ["儿童锁"],
+                    "text": "儿童锁在后车门的边缘。",
+                    "language": "zh-hans",
+                    "position": 1,
+                }
+            ]
+        }
+    )
+
+    object: Literal["passage"] = "passage"
+    id: str
+    document: str
+    title: str
+    headings: list[str]
+    text: str
+    language: Language
+    position: int = Field(description="Its place in the document, from 0.")
+
+
+class CandidateOut(BaseModel):
+    """One of the answers that were given."""
+
+    answer: str
+    draft: str = Field(description="The best answer before deciding to give it.")
+    kind: Kind
+    confidence: float
+    verified: bool
+    is_written: bool
+    citations: list[CitationOut]
+    passages: list[PassageOut] = Field(description="What was found, best first.")
+    choices: list[str]
+
+
+class InteractionOut(BaseModel):
+    """One request, with all that was answered."""
+
+    object: Literal["interaction"] = "interaction"
+    id: str
+    at: str
+    user: str
+    version: int
+    question: str
+    candidates: list[CandidateOut]
+
+
+class CorrectionOut(BaseModel):
+    """A question with its ideal answer."""
+
+    object: Literal["correction"] = "correction"
+    id: str
+    question: str
+    answer: str
+    evidence: list[str]
+    passages: list[str] = Field(description="The ids of those that hold the evidence.")
+    user: str
+    role: Role
+    at: str
+    verified: bool
+    disputed: bool
+    access: list[str] = Field(description="Of the labels that let read it, those of the caller.")
+
+
+class WaitingOut(CorrectionOut):
+    """A correction that waits for a curator."""
+
+    reasons: list[str]
+    against: list[CorrectionOut] = Field(description="What else is said to the same question.")
+
+
+class WaitingList(BaseModel):
+    """Those that wait, of one question together."""
+
+    object: Literal["list"] = "list"
+    data: list[WaitingOut]
+    has_more: bool
+
+
+class WithdrawnOut(BaseModel):
+    """A correction that serves no more."""
+
+    object: Literal["correction"] = "correction"
+    id: str
+    withdrawn: Literal[True] = True
+
+
+Id = Annotated[str, Path(max_length=_MAX_CHARS)]
+
+
+@router.post("/feedback", response_model=FeedbackReply, summary="Say something about answers")
+async def give(request: Request, service: Serving, caller: Asker, body: FeedbackBody) -> Response:
+    """Keeps one act or several, all or none, and serves what they correct from now on."""
+    items = body.items if isinstance(body, FeedbackItems) else [body]
+    chinese = prefers_chinese(request)
+    async with service.limits.admitted(caller.key):
+        reply = await service.run(_give, service.workspace, caller, items, chinese)
+    return _reply(reply)
+
+
+@router.get("/interactions/{id}", response_model=InteractionOut, summary="Look an interaction up")
+async def look_up_interaction(service: Serving, caller: Asker, id: Id) -> Response:
+    """What was asked and answered: to askers their own, to curators also others', and to nobody
+    what he may not read all of."""
+    async with service.limits.admitted(caller.key):
+        found = await service.run(sight.interaction, service.workspace, id, caller)
+    if found is None:
+        raise ApiError(404, "There is no such interaction.", code="interaction_not_found")
+    return _reply(_interaction(found))
+
+
+@router.get("/passages/{id}", response_model=PassageOut, summary="Look a passage up")
+async def look_up_passage(service: Serving, caller: Asker, id: Id) -> Response:
+    """A passage of the version that serves, as a citation names it."""
+    async with service.limits.admitted(caller.key):
+        found = await service.run(sight.passage, service.workspace, id, caller.access)
+    if found is None:
+        raise ApiError(404, "There is no such passage.", code="passage_not_found")
+    return _reply(_passage(found))
+
+
+@router.get("/corrections", response_model=WaitingList, summary="List corrections that wait")
+async def list_waiting(
+    service: Serving,
+    caller: Curator,
+    state: Annotated[Literal["waiting"], Query(description="Which to list.")] = "waiting",
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most.")] = 100,
+) -> Response:
+    """Lists what waits for a curator: disputed, without its evidence, or only suggested."""
+    async with service.limits.admitted(caller.key):
+        found = await service.run(waiting, service.workspace, caller.access)
+    data = [_waiting(each, caller) for each in found[:limit]]
+    return _reply(WaitingList(data=data, has_more=len(found) > limit))
+
+
+@router.post(
+    "/corrections/{id:path}/confirm", response_model=CorrectionOut, summary="Confirm a correction"
+)
+async def confirm(service: Serving, caller: Curator, id: Id) -> Response:
+    """Serves a correction to all who may read what it rests on; those that contradict it are
+    withdrawn."""
+    async with service.limits.admitted(caller.key):
+        confirmed = await service.run(_confirm, service.workspace, id, caller)
+    return _reply(_correction(confirmed, caller))
+
+
+@router.post(
+    "/corrections/{id:path}/withdraw", response_model=WithdrawnOut, summary="Withdraw a correction"
+)
+async def withdraw(service: Serving, caller: Curator, id: Id) -> Response:
+    """Serves a correction to nobody from now on."""
+    async with service.limits.admitted(caller.key):
+        await service.run(_withdraw, service.workspace, id, caller)
+    return _reply(WithdrawnOut(id=id))
+
+
+def _give(
+    workspace: Workspace, caller: Caller, items: Sequence[FeedbackItem], chinese: bool
+) -> FeedbackReply:
+    if any(item.at for item in items) and not caller.may("curator"):
+        raise ApiError(400, 'Leave "at" out: what an asker says is of now.', param="at")
+    acts = [item.to_feedback(caller) for item in items]
+    _check_interactions(workspace, acts, caller)
+    accepted = wheel.accept(workspace, acts, caller.access)
+    return _told(workspace, acts, accepted, chinese)
+
+
+def _check_interactions(workspace: Workspace, acts: Sequence[Feedback], caller: Caller) -> None:
+    """Lets acts pass that are about what the caller may speak of.
+
+    Raises:
+        ApiError: 404, one is about an interaction that is not there, or not his to see.
+    """
+    with workspace.database.read() as conn:
+        for id in sorted({act.interaction for act in acts if act.interaction}):
+            found = interactions.get(conn, id)
+            if found is None or not sight.may_judge(conn, found, caller):
+                raise ApiError(
+                    404,
+                    "There is no such interaction.",
+                    code="interaction_not_found",
+                    param="interaction",
+                )
+
+
+def _told(
+    workspace: Workspace, acts: Sequence[Feedback], accepted: Accepted, chinese: bool
+) -> FeedbackReply:
+    with workspace.database.read() as conn:
+        contents = feedback_store.contents(conn, [act.id for act in acts])
+        entries = {act.id: corrections.get(conn, act.id) for act in acts if act.kind == "edit"}
+    outcomes: dict[str, Outcome] = {
+        act.id: _outcome(entries.get(act.id)) if contents.get(act.id) else "erased" for act in acts
+    }
+    led_to = [
+        LedTo(id=id, outcome=outcome, text=_WORDS[outcome][chinese])
+        for id, outcome in outcomes.items()
+    ]
+    return FeedbackReply(
+        imported=accepted.imported,
+        known=accepted.known,
+        kinds=dict(accepted.kinds),
+        notes=list(accepted.notes),
+        led_to=led_to,
+    )
+
+
+def _outcome(entry: Entry | None) -> Outcome:
+    """What became of an act, by the correction that it made, if it made one."""
+    if entry is None:
+        return "learned"
+    if entry.withdrawn:
+        return "replaced" if entry.withdrawn == REPLACED else "withdrawn"
+    correction = entry.correction
+    if correction.evidence and not correction.passages:
+        return "no_evidence"
+    if not correction.verified:
+        return "served_to_you"
+    if correction.disputed:
+        return "disputed"
+    return "served_to_all" if PUBLIC in correction.access else "served_to_readers"
+
+
+def _confirm(workspace: Workspace, id: str, caller: Caller) -> Correction:
+    _check_correction(workspace, id, caller)
+    try:
+        return wheel.confirm(workspace, id, by=caller)
+    except UsageError as error:
+        raise _withdrawn(error) from error
+
+
+def _withdraw(workspace: Workspace, id: str, caller: Caller) -> None:
+    _check_correction(workspace, id, caller)
+    try:
+        wheel.withdraw(workspace, id, by=caller)
+    except UsageError as error:
+        raise _withdrawn(error) from error
+
+
+def _check_correction(workspace: Workspace, id: str, caller: Caller) -> None:
+    with workspace.database.read() as conn:
+        entry = corrections.get(conn, id)
+    is_there = entry is not None and entry.withdrawn != ERASED
+    if not is_there or not (entry and is_readable(entry.correction, caller.access)):
+        raise ApiError(404, "There is no such correction.", code="correction_not_found")
+
+
+def _withdrawn(error: UsageError) -> ApiError:
+    return ApiError(409, str(error), code="correction_withdrawn")
+
+
+def _interaction(found: Interaction) -> InteractionOut:
+    return InteractionOut(
+        id=found.id,
+        at=found.at,
+        user=found.user,
+        version=found.version,
+        question=found.question,
+        candidates=[_candidate(each) for each in found.candidates],
+    )
+
+
+def _candidate(answer: Answer) -> CandidateOut:
+    return CandidateOut(
+        answer=answer.answer,
+        draft=answer.draft,
+        kind=answer.kind,
+        confidence=round(answer.confidence, 4),
+        verified=answer.verified,
+        is_written=answer.is_written,
+        citations=[CitationOut(**to_json(each)) for each in answer.citations],
+        passages=[_passage(each) for each in answer.passages],
+        choices=list(answer.choices),
+    )
+
+
+def _passage(found: Passage) -> PassageOut:
+    """Without who else may read it, and where its file lies."""
+    return PassageOut(
+        id=found.id,
+        document=found.document,
+        title=found.title,
+        headings=list(found.headings),
+        text=found.text,
+        language=found.language,
+        position=found.position,
+    )
+
+
+def _waiting(each: Waiting, caller: Caller) -> WaitingOut:
+    return WaitingOut(
+        **_correction(each.correction, caller).model_dump(),
+        reasons=list(each.reasons),
+        against=[_correction(other, caller) for other in each.against],
+    )
+
+
+def _correction(found: Correction, caller: Caller) -> CorrectionOut:
+    data = to_json(found)
+    labels = None if caller.access is None else {PUBLIC, *caller.access}
+    data["access"] = [each for each in found.access if labels is None or each in labels]
+    del data["review"]
+    return CorrectionOut(**data)
+
+
+def _reply(told: BaseModel) -> JSONResponse:
+    return JSONResponse(told.model_dump(mode="json"))
