@@ -21,6 +21,8 @@ COMMANDS = {
     "": {"--help", "--version", "--workspace"},
     "add": {"--access", "--json"},
     "ask": {"--access", "--json"},
+    "backup": {"--json"},
+    "doctor": {"--json"},
     "documents": {"--json"},
     "erase": {"--interaction", "--json", "--source", "--user", "--yes"},
     "exam": {"--answers", "--gold", "--json", "--waiting"},
@@ -34,7 +36,16 @@ COMMANDS = {
     "feedback review": {"--json"},
     "feedback withdraw": {"--json"},
     "init": set(),
+    "keys": set(),
+    "keys add": {"--access", "--days", "--json", "--name", "--role"},
+    "keys list": {"--json"},
+    "keys revoke": {"--json"},
+    "moderation": set(),
+    "moderation check": {"--json"},
+    "moderation train": {"--json"},
     "plan": {"--json"},
+    "restore": {"--json", "--store", "--yes"},
+    "serve": {"--host", "--port"},
     "trace": {"--json"},
     "turn": {"--json", "--model"},
     "up": set(),
@@ -90,6 +101,8 @@ def test_documented_make_targets_exist() -> None:
 def _commands() -> Iterator[tuple[str, click.Command]]:
     yield "", flywheel
     for name, command in sorted(flywheel.commands.items()):
+        if command.hidden:
+            continue
         yield name, command
         if isinstance(command, click.Group):
             yield from ((f"{name} {each}", there) for each, there in command.commands.items())

@@ -29,11 +29,20 @@ COMMANDS = {
     "versions": ("versions", "List the versions; promote one, roll back, compare two."),
     "plan": ("plan", "Say which model of its own fits this machine, and why."),
     "vocabulary": ("vocabulary", "Show what a base's vocabulary is worth here; trim it."),
+    "serve": ("serve", "Serve it: an API as OpenAI's, for many people at once."),
+    "keys": ("keys", "Make, list and revoke the keys that let people and programs in."),
+    "moderation": ("moderation", "Train and try what looks after questions and answers."),
+    "backup": ("backup", "Write all that cannot be made again to one file."),
+    "restore": ("backup", "Make a folder the workspace that a backup is of."),
+    "doctor": ("doctor", "Say what is wrong with a workspace, and what to do."),
     "trace": ("trace", "Show what an answer or an act of feedback came from and led to."),
     "erase": ("erase", "Erase a user, a source or an interaction, and prove it."),
-    "up": ("up", "All at once: init, add and turn."),
+    "up": ("up", "All at once: init, add, turn and serve."),
 }
 """Name → the module that it stands in, and its line in the list of commands."""
+
+_UNLISTED = {"worker": "worker"}
+"""Those that other programs start, not people."""
 
 
 class Commands(MutableMapping[str, click.Command]):
@@ -47,7 +56,8 @@ class Commands(MutableMapping[str, click.Command]):
 
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._added:
-            module = importlib.import_module(f"{__name__}.{COMMANDS[name][0]}")
+            file = _UNLISTED.get(name) or COMMANDS[name][0]
+            module = importlib.import_module(f"{__name__}.{file}")
             self._added[name] = cast(click.Command, getattr(module, name))
         return self._added[name]
 
@@ -58,10 +68,10 @@ class Commands(MutableMapping[str, click.Command]):
         del self._added[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS.keys() | self._added.keys())
+        return iter(COMMANDS.keys() | _UNLISTED.keys() | self._added.keys())
 
     def __len__(self) -> int:
-        return len(COMMANDS.keys() | self._added.keys())
+        return len(list(iter(self)))
 
 
 class Group(click.Group):

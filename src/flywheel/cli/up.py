@@ -8,6 +8,7 @@ import click
 
 from flywheel.cli import show
 from flywheel.cli.documents import print_added
+from flywheel.cli.serve import serve
 from flywheel.cli.turn import print_turned
 from flywheel.cli.workspace import expanded
 from flywheel.errors import WorkspaceError
@@ -20,7 +21,7 @@ from flywheel.wheel.workspace import Workspace
 @click.argument("documents", nargs=-1, required=True)
 @click.pass_context
 def up(context: click.Context, documents: tuple[str, ...]) -> None:
-    """Make a workspace if there is none, add DOCUMENTS, and turn the wheel once."""
+    """Make a workspace if there is none, add DOCUMENTS, turn the wheel once, and serve."""
     with _opened(context) as workspace:
         with show.progress_bar() as progress:
             added = ingest.add(workspace, documents, progress=progress)
@@ -28,7 +29,7 @@ def up(context: click.Context, documents: tuple[str, ...]) -> None:
         with show.progress_bar() as progress:
             turned = wheel.turn(workspace, progress)
         print_turned(turned)
-        click.echo('Next: flywheel ask "…", or flywheel exam questions.jsonl')
+    context.invoke(serve)
 
 
 def _opened(context: click.Context) -> Workspace:

@@ -1,6 +1,7 @@
 """An answer for a caller: how things stand, corrections, cache, the version, and the interaction.
 
-    moderated? → corrected? → known from the cache? → the version's answer → kept → told
+    may it be asked? → corrected? → known from the cache? → the version's answer → may it be said?
+    → kept → told
 
 Runs on a thread, as a generator of what may be shown already. What it is shown as is openai.py's.
 """
@@ -12,7 +13,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from flywheel.answer.prompt import language_of
 from flywheel.engine.stopping import Stopping
+from flywheel.moderation.moderator import Verdict
 from flywheel.records import Answer
 from flywheel.serve.cache import Place
 from flywheel.wheel import answering
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 
 Cached = Literal["", "exact", "paraphrase"]
 
+_REFUSED = {
+    "en": "This is not answered here.",
+    "zh": "此问题不予回答。",
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
@@ -32,6 +40,10 @@ class Told:
     version: int
     cached: Cached = ""
     """Whether the answer was known, to the same question or to a paraphrase of it."""
+    categories: tuple[str, ...] = ()
+    """What moderation found in the question and the answers."""
+    is_refused: bool = False
+    """Moderation did not let the question, or its answer, through."""
 
 
 def tell(
@@ -46,13 +58,75 @@ def tell(
         FlywheelError: there is no version, the store does not answer.
     """
     stands = answering.standing(service.workspace, question)
-    given = yield from _given(service, question, stands, num, stopping)
+    asked = service.moderation.check(question.text, "input")
+    if asked.action == "refuse":
+        service.metrics.answers.labels("refused", "question").inc()
+        return (yield from _refusal(question, stands, asked))
+    given = yield from _looked_after(service, _given(service, question, stands, num, stopping))
+    told = replace(given, categories=tuple(sorted({*_names(asked), *given.categories})))
+    if told.is_refused:
+        service.metrics.answers.labels("refused", "answer").inc()
+        rest = yield from _refusal(question, stands, asked)
+        return replace(rest, categories=told.categories)
     if not stopping.is_set:
         started = time.perf_counter()
-        answering.keep(service.workspace, question, given.candidates, given.version, id)
+        answering.keep(service.workspace, question, told.candidates, told.version, id)
         service.metrics.step.labels("store").observe(time.perf_counter() - started)
-    _count(service, given)
-    return given
+    _count(service, told)
+    return told
+
+
+def _looked_after(
+    service: Service, given: Generator[str, None, Told]
+) -> Generator[str, None, Told]:
+    """The answer as far as moderation lets it through, personal data masked where it is to be."""
+    moderation, shown = service.moderation, ""
+    while True:
+        try:
+            piece = next(given)
+        except StopIteration as end:
+            told: Told = end.value
+            break
+        # What a word list finds may reach over pieces.
+        shown += piece
+        if moderation.check(shown, "output").action == "refuse":
+            given.close()
+            return Told(candidates=(), version=0, is_refused=True)
+        yield piece
+    candidates: list[Answer] = []
+    categories: set[str] = set()
+    for each in told.candidates:
+        verdict = moderation.check(each.answer, "output")
+        categories |= _names(verdict)
+        if verdict.action != "refuse":
+            candidates.append(each)
+    return replace(told, candidates=tuple(candidates), categories=tuple(categories))
+
+
+def _names(verdict: Verdict) -> set[str]:
+    return {name for name, is_found in verdict.categories.items() if is_found}
+
+
+def _refusal(question: Question, stands: Standing, asked: Verdict) -> Generator[str, None, Told]:
+    """Neither the question nor the answer is kept: nothing should learn from them."""
+    text = _REFUSED[language_of(question.text)]
+    yield text
+    answer = Answer(
+        question=question.text,
+        answer=text,
+        draft="",
+        kind="abstain",
+        confidence=0.0,
+        citations=(),
+        passages=(),
+        version=stands.version.number,
+    )
+    return Told(
+        candidates=(answer,),
+        version=stands.version.number,
+        categories=tuple(sorted(_names(asked))),
+        is_refused=True,
+    )
 
 
 def _given(
@@ -60,7 +134,9 @@ def _given(
 ) -> Generator[str, None, Told]:
     workspace = service.workspace
     version = stands.version.number
-    if first := answering.corrected(workspace, question, stands):
+    if corrected := answering.corrected(workspace, question, stands):
+        # A user's words, and not the documents' own.
+        first = service.moderation.mask_personal(corrected)
         yield first.answer
         others = _others(service, question, stands, first, num)
         return Told(candidates=(first, *others), version=version)

@@ -60,6 +60,7 @@ def create_app(workspace: Workspace) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.state.sign_ins = session.SignIns()
     add_handlers(app)
     for each in ROUTERS:
         app.include_router(each.router)

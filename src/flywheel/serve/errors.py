@@ -115,8 +115,11 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_defect)
 
 
-async def _on_api_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_api_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
+    service = getattr(request.app.state, "service", None)
+    if service is not None and error.status in (429, 503, 504):
+        service.metrics.refused.labels(error.code or "unavailable").inc()
     return error.response()
 
 

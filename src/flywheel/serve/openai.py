@@ -225,10 +225,11 @@ class _Asking:
 
     def _about(self, head: Head, told: Told) -> dict[str, Any]:
         return {
-            "interaction": head.id.removeprefix("chatcmpl-"),
+            "interaction": "" if told.is_refused else head.id.removeprefix("chatcmpl-"),
             "version": told.version,
             "question": self.question.text,
             "cached": told.cached,
+            "moderation": list(told.categories),
         }
 
 
@@ -291,7 +292,7 @@ def _refuse_unsupported(body: ChatBody) -> None:
 
 
 def _finish(ending: Ending, told: Told) -> FinishReason:
-    return ending.finish or "stop"
+    return "content_filter" if told.is_refused else ending.finish or "stop"
 
 
 def _is_assistant(model: str) -> bool:

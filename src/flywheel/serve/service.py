@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
+from flywheel.wheel.moderation import moderation_of
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Service:
         self.workspace, self.settings = workspace, workspace.settings.serve
         self.limits, self.guesses, self.callers = limits, guesses, callers
         self.cache, self.metrics = cache, metrics
+        self.moderation = moderation_of(workspace)
         self.threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="flywheel-serve")
 
     async def run(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:

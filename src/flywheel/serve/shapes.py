@@ -310,10 +310,11 @@ class AboutAnswer(BaseModel):
 class AboutReply(BaseModel):
     """What Flywheel tells of a whole reply."""
 
-    interaction: str = Field(description="what feedback on it refers to")
+    interaction: str = Field(description="what feedback on it refers to; empty if refused")
     version: int
     question: str = Field(description="as it was understood, follow-ups resolved")
     cached: Literal["", "exact", "paraphrase"]
+    moderation: list[str] = Field(description="categories that moderation found")
 
 
 class MessageOut(BaseModel):
