@@ -148,10 +148,10 @@ class AnswerCache:
             return
         if privacy.find(question):
             return
-        entry = _Entry(question, asked.exact, asked.marks, tuple(candidates))
         with self._lock:
             if not self._stands(place):
                 return
+            entry = _Entry(question, asked.exact, asked.marks, tuple(candidates))
             shelf = _shelf(place)
             self._drop(shelf, asked.exact)
             self._entries[shelf, asked.exact] = entry
@@ -179,7 +179,7 @@ class AnswerCache:
             return None
         wording = read(question)
         marks = (_language(question), *_marks(question))
-        return _Asked((wording.key, *marks), marks, wording)
+        return _Asked((wording.key, *marks), (*marks, *_letters(question)), wording)
 
     def _arrive(self, place: Place) -> None:
         """Drops what this place shows to be stale: of other documents, or of an older version."""
@@ -259,6 +259,16 @@ def _marks(question: str) -> list[str]:
         words = ((each, each.lower()) for each in _CAPITALS.findall(plain))
         marks += [each for each, word in words if word in function_words() or word in _ASKING]
     return marks
+
+
+_LETTER = re.compile(r"(?<=[a-z] )A(?!\w)|(?<= )[AaIi](?=\s*(?:[?.!,;:)]|$))")
+_LETTER_IN_CHINESE = re.compile(r"(?<![A-Za-z])[AaIi](?![A-Za-z])")
+
+
+def _letters(question: str) -> list[str]:
+    """The letters that name something and look like words of no weight: vitamin A, type I, A楼."""
+    letter = _LETTER_IN_CHINESE if has_han(question) else _LETTER
+    return [each.lower() for each in letter.findall(_plain(question))]
 
 
 def _plain(question: str) -> str:
