@@ -172,7 +172,8 @@ class Incoming:
         return body
 
     def _too_large(self) -> ApiError:
-        limit = f"{self._max_bytes / 2**20:,.0f} MiB"
+        size = self._max_bytes
+        limit = f"{size / 2**20:,.0f} MiB" if size >= 2**20 else f"{size / 2**10:,.0f} KiB"
         return ApiError(413, f"The body is too large: {limit} at most.", code="body_too_large")
 
 

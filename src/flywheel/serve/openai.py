@@ -36,6 +36,7 @@ from flywheel.serve.replies import FinishReason, Head
 from flywheel.serve.service import Service, Serving
 from flywheel.serve.shapes import (
     ERRORS,
+    EVENTS,
     ChatBody,
     ChatReply,
     CompletionBody,
@@ -76,7 +77,7 @@ async def model(service: Serving, caller: Asker, model: str) -> Response:
     return JSONResponse(found)
 
 
-@router.post("/chat/completions", response_model=ChatReply)
+@router.post("/chat/completions", response_model=ChatReply, responses=EVENTS)
 async def chat(service: Serving, caller: Asker, body: ChatBody, request: Request) -> Response:
     """Answers the last message of the user, with citations.
 
@@ -93,7 +94,7 @@ async def chat(service: Serving, caller: Asker, body: ChatBody, request: Request
     return JSONResponse(reply, headers=headers)
 
 
-@router.post("/completions", response_model=CompletionReply)
+@router.post("/completions", response_model=CompletionReply, responses=EVENTS)
 async def completions(
     service: Serving, caller: Asker, body: CompletionBody, request: Request
 ) -> Response:

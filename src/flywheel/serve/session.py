@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,7 +34,16 @@ from flywheel.serve.shapes import ERRORS, Body
 from flywheel.store.keys import Key
 from flywheel.wheel import keys
 
-router = APIRouter(tags=["session"])
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": each["description"],
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorReply"}}},
+    }
+    for status, each in ERRORS.items()
+}
+"""Errors are JSON here, too, though the routes are pages."""
+
+router = APIRouter(tags=["session"], responses=_REFUSED)
 
 TOKEN_SECONDS = 600
 """How long a one-time link holds."""
@@ -174,7 +183,6 @@ class SignInForm(Body):
     responses={
         303: {"description": "Signed in: the session's cookie comes along."},
         401: {"description": "Neither the link nor the key holds.", "content": {"text/html": {}}},
-        **{status: ERRORS[status] for status in (400, 403, 415, 429)},
     },
 )
 async def sign_in(
@@ -215,10 +223,7 @@ class SignOutForm(Body):
     status_code=303,
     response_class=RedirectResponse,
     summary="Sign out",
-    responses={
-        303: {"description": "Signed out."},
-        **{status: ERRORS[status] for status in (400, 403, 415)},
-    },
+    responses={303: {"description": "Signed out."}},
 )
 async def sign_out(
     request: Request, service: Serving, form: Annotated[SignOutForm, Form()]
@@ -270,7 +275,7 @@ class Me(BaseModel):
     )
 
 
-@router.get("/v1/me", response_model=Me, summary="Who calls", responses=ERRORS)
+@router.get("/v1/me", response_model=Me, summary="Who calls")
 async def me(caller: Asker) -> Response:
     """Who the key, or the browser's session, stands for."""
     told = Me(

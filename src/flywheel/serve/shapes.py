@@ -414,9 +414,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         408: "the body came too slowly",
         409: "not in this state",
         413: "too large",
+        414: "the address is too long",
         415: "of another type",
         421: "asked under another name",
         429: "too many requests; Retry-After says when to come again",
+        431: "the headers are too large",
         500: "a defect of the server",
         502: "the engine failed",
         503: "too busy, or not ready yet",
@@ -424,3 +426,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 """What any route may answer with, for the OpenAPI document."""
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The whole; or with `stream` in events, the last of them `[DONE]`.",
+        "content": {"text/event-stream": {"example": "data: {…}\n\ndata: [DONE]\n\n"}},
+    }
+}
+"""What a route may answer with that streams."""
