@@ -70,10 +70,12 @@ def _of_file(place: str) -> str:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE").close()
             connection.execute("SELECT count(*) FROM sqlite_master").close()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        except sqlite3.DatabaseError as error:
+            code = error.sqlite_errorcode & 0xFF
+            if code == sqlite3.SQLITE_BUSY:
                 return "another process"
-            raise StoreError(f"{place} cannot be opened: {error}.") from error
+            if code not in _DAMAGED:  # else whoever opens it is told that
+                raise StoreError(f"{place} cannot be opened: {error}.") from error
     return ""
 
 
