@@ -35,7 +35,12 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Callers:
     """Callers by their secret, remembered for a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Args:
+            clock: seconds that never run backwards.
+        """
+        self._clock = clock
         self._known: dict[str, tuple[float, Caller | None]] = {}
 
     def has_known(self, scheme: str, secret: str) -> bool:
@@ -48,7 +53,7 @@ class Callers:
 
     async def of(self, service: Service, scheme: str, secret: str) -> Caller | None:
         """Who calls with a key (`key`) or a session's cookie (`cookie`)."""
-        now = time.monotonic()
+        now = self._clock()
         name = _name(scheme, secret)
         known = self._known.get(name)
         if known and known[0] > now:
@@ -143,6 +148,7 @@ def _secret(request: Request) -> tuple[str, str]:
 def _requiring(role: Role) -> Callable[[Request], Awaitable[Caller]]:
     async def required(request: Request) -> Caller:
         found = await caller(request)
+        service_of(request).limits.take(found.key)
         if not found.may(role):
             raise ApiError(
                 403, f"This needs the role {role}; the key's is {found.role}.", code="forbidden"

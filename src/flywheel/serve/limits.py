@@ -101,13 +101,27 @@ class Limits:
         self.num_running = 0
         self.num_waiting = 0
 
+    def take(self, key: str) -> None:
+        """Counts a request of any kind against what its key may send.
+
+        Raises:
+            ApiError: 429, it has sent too many.
+        """
+        if not self._buckets.take(key):
+            raise ApiError(
+                429,
+                f"This key may send {self._settings.requests_per_minute} requests a minute.",
+                code="rate_limit_exceeded",
+                retry_after=self._buckets.seconds_until_one(key),
+            )
+
     @asynccontextmanager
     async def admitted(self, key: str) -> AsyncIterator[None]:
         """A place to work in, waited for where all are taken.
 
         Raises:
-            ApiError: 429, too many requests of this key, by rate or at a time; 503, too many wait
-                already; 504, waiting and working took longer than they may.
+            ApiError: 429, too many requests of this key at a time; 503, too many wait already;
+                504, waiting and working took longer than they may.
         """
         self._admit(key)
         self._open[key] = self._open.get(key, 0) + 1
@@ -139,7 +153,7 @@ class Limits:
         }
 
     def _admit(self, key: str) -> None:
-        """Lets a request in, or says why not. What is not let in takes no token."""
+        """Lets a request in, or says why not."""
         if self._open.get(key, 0) >= self._settings.concurrent:
             raise ApiError(
                 429,
@@ -150,13 +164,6 @@ class Limits:
         if self.num_running >= self._max_running and self.num_waiting >= self._settings.queue:
             raise ApiError(
                 503, "Too many wait already; come again.", code="queue_full", retry_after=2
-            )
-        if not self._buckets.take(key):
-            raise ApiError(
-                429,
-                f"This key may send {self._settings.requests_per_minute} requests a minute.",
-                code="rate_limit_exceeded",
-                retry_after=self._buckets.seconds_until_one(key),
             )
 
     async def _place(self, key: str) -> None:

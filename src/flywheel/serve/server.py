@@ -29,7 +29,7 @@ from flywheel.errors import FlywheelError, WorkspaceError
 from flywheel.serve.guard import GUARD, Guard
 from flywheel.serve.protocol import SocketBounds, bounded
 from flywheel.serve.supervisor import Supervisor
-from flywheel.wheel import keys
+from flywheel.wheel import keys, server_lock
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -71,11 +71,12 @@ def serve(
 
     Raises:
         FlywheelError: the address cannot be listened at.
+        WorkspaceBusy: a backup is being restored into the workspace.
     """
     from flywheel.serve.app import create_app
 
     workspace.settings = workspace.settings.model_copy(update={"serve": settings})
-    with _listening(settings) as listener:
+    with server_lock.shared(workspace.root), _listening(settings) as listener:
         key_line = first_key(workspace.database, workspace.root / KEY_FILE)
         app = create_app(workspace)
         url = url_of(listener, settings.host)
