@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -273,15 +274,25 @@ def test_langchain_answers_and_streams(served: Served) -> None:
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
-    chat = ChatOpenAI(
-        model="flywheel",
-        base_url=served.base_url,
-        api_key=SecretStr(served.secrets["asker"]),
-        max_retries=0,
-    )
-    assert TOLD in str(chat.invoke(QUESTION).content)
-    assert GESAGT in "".join(str(each.content) for each in chat.stream(FRAGE))
-    assert TOLD in str(asyncio.run(chat.ainvoke(QUESTION)).content)
+    async def ask() -> list[str]:
+        async with httpx.AsyncClient() as http:
+            with httpx.Client() as plain:
+                chat = ChatOpenAI(
+                    model="flywheel",
+                    base_url=served.base_url,
+                    api_key=SecretStr(served.secrets["asker"]),
+                    max_retries=0,
+                    http_client=plain,
+                    http_async_client=http,
+                )
+                whole = await asyncio.to_thread(chat.invoke, QUESTION)
+                streamed = await asyncio.to_thread(lambda: list(chat.stream(FRAGE)))
+                awaited = await chat.ainvoke(QUESTION)
+        return [str(whole.content), "".join(str(e.content) for e in streamed), str(awaited.content)]
+
+    whole, streamed, awaited = asyncio.run(ask())
+    assert TOLD in whole and TOLD in awaited
+    assert GESAGT in streamed
 
 
 def test_llm_answers(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
