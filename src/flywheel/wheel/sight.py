@@ -45,6 +45,8 @@ def passage(workspace: Workspace, id: str, labels: Sequence[str] | None) -> Pass
     Raises:
         WorkspaceError: no turn has made a version yet.
     """
+    if not (id.isascii() and id.isprintable()):
+        return None  # none has such an id, and no index takes it
     asked = Question(text="", labels=None if labels is None else tuple(labels))
     stands = answering.standing(workspace, asked)
     index = workspace.assistant(stands.version, stands.num_erasures).index
