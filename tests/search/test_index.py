@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -247,6 +248,25 @@ def test_odd_names_are_names_not_sql(make_index: MakeIndex, name: str) -> None:
     assert found(index, "lock", Reader(access=("x",), widened=(name,))) == odd
     assert found(index, "lock", Reader(access=(name, "board"), hidden=(name,))) == ["other"]
     assert index.labels() == {name, "board"}
+
+
+def test_what_one_reader_was_shown_is_not_shown_to_another(make_index: MakeIndex) -> None:
+    board = passage("b", "The lock of the safe. 保险柜的锁。", access=("board",))
+    index = make_index([passage("a", "The lock of the door. 门锁。"), board])
+    both = Reader(access=(PUBLIC, "board"))
+    for question in ("lock", "锁"):
+        for _ in range(2):
+            assert set(found(index, question, both)) == {"a", "b"}
+            assert found(index, question) == ["a"]
+
+
+@pytest.mark.parametrize("question", ["lock", "rear door 锁", "儿童安全锁"])
+def test_a_filter_that_lets_everything_through_changes_nothing(
+    bilingual: PassageIndex, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    unfiltered = bilingual.search(question, Reader())
+    monkeypatch.setattr(bilingual, "_held", Mock(is_open_to=lambda reader: False))
+    assert unfiltered == bilingual.search(question, Reader()) != []
 
 
 def test_hybrid_hits_keep_to_what_may_be_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from flywheel.answer.settings import DecideSettings
 from flywheel.records import Hit, Kind
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import searched_text
-from flywheel.search.rank import name_terms
+from flywheel.search.rank import among, name_terms
 from flywheel.search.terms import term_ids
 
 NUM_READINGS = 3
@@ -95,7 +95,7 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
     weights = frequencies.idf(terms)
     total = float(weights.sum()) or 1.0
     best = readings(hits)
-    held = [np.isin(terms, term_ids(searched_text(hit.passage))) for hit in best]
+    held = [among(terms, term_ids(searched_text(hit.passage))) for hit in best]
     together = np.logical_or.reduce(held)
     names = name_terms(best[0].passage)
     name_weights = frequencies.idf(names)
@@ -109,8 +109,8 @@ def features(question: str, hits: Sequence[Hit], frequencies: Frequencies) -> tu
         (top - second) / top,
         strength,
         float(weights[~frequencies.known(terms)].sum()) / total,
-        float(name_weights[np.isin(names, terms)].sum()) / (float(name_weights.sum()) or 1.0),
-        float(weights[np.isin(terms, names)].sum()) / total,
+        float(name_weights[among(names, terms)].sum()) / (float(name_weights.sum()) or 1.0),
+        float(weights[among(terms, names)].sum()) / total,
     )
 
 

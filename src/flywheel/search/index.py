@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from flywheel.records import PUBLIC, Hit, Passage
 from flywheel.search.frequencies import Frequencies
+from flywheel.search.recent import RecentPassages
 from flywheel.search.terms import fold, grams, has_han, term_ids
 from flywheel.search.vectors import TermVectors, VectorWriter
 
@@ -181,6 +182,22 @@ def _row(passage: Passage) -> dict[str, Any]:
 _COLUMNS = ["id", "document", "title", "headings", "text", "language", "position", "path", "access"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What decides whether a reader may see all that an index holds."""
+
+    access: frozenset[tuple[str, ...]]
+    """The different labels of passages."""
+    documents: frozenset[str]
+
+    def is_open_to(self, reader: Reader) -> bool:
+        """Whether no passage is hidden from this reader."""
+        readable = set(reader.access)
+        return self.documents.isdisjoint(reader.hidden) and not any(
+            readable.isdisjoint(labels) for labels in self.access
+        )
+
+
 class PassageIndex:
     """An index opened for searching; cheap to open, safe to share between threads."""
 
@@ -190,6 +207,7 @@ class PassageIndex:
         self._table = lancedb.connect(folder).open_table(TABLE)
         self._asked = _await(_opened(folder))
         self._embedder = embedder if embedder and "vector" in self._table.schema.names else None
+        self._recent = RecentPassages(self._read)
         self.frequencies = Frequencies.load(folder)
         self.vectors = TermVectors(folder, self.frequencies)
 
@@ -203,24 +221,41 @@ class PassageIndex:
         fields = [("words", _matching(folded, "body"))]
         if has_han(folded):
             fields.append(("characters", _matching(grams(folded), "grams")))
-        condition = reader.condition()
+        # A filter that lets everything through would be asked of every row, by each field.
+        condition = "" if self._held.is_open_to(reader) else reader.condition()
         tables = _await(self._matches([query for _, query in fields], condition, limit))
-        found: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
+        scores: dict[int, dict[str, float]] = {}
         for (name, _), table in zip(fields, tables, strict=True):
-            for row in table.to_pylist():
-                found.setdefault(row["id"], (row, {}))[1][name] = row["_score"]
+            rows = table.column("_rowid").to_pylist()
+            for row, score in zip(rows, table.column("_score").to_pylist(), strict=True):
+                scores.setdefault(row, {})[name] = score
+        passages = self._recent.of(list(scores))
+        found = {passages[row].id: (passages[row], each) for row, each in scores.items()}
         if self._embedder:
-            for row in self._nearest(folded, reader, limit):
-                found.setdefault(row["id"], (row, {}))[1]["similarity"] = 1 - row["_distance"]
-        return [_hit(row, features) for row, features in found.values()]
+            for near in self._nearest(folded, reader, limit):
+                features = found.setdefault(near["id"], (_passage(near), {}))[1]
+                features["similarity"] = 1 - near["_distance"]
+        return [
+            Hit(passage=passage, score=sum(features.values()), features=features)
+            for passage, features in found.values()
+        ]
 
     async def _matches(
         self, queries: Sequence[MatchQuery], condition: str, limit: int
     ) -> list[pa.Table]:
-        """At once: Lance waits more than it works."""
-        query = self._asked.query().where(condition).select([*_COLUMNS, "_score"]).limit(limit)
+        """The rows that match each, with their scores. At once: Lance waits more than it works."""
+        query = self._asked.query().select(["_score"]).with_row_id().limit(limit)
+        if condition:
+            query = query.where(condition)
         asked = [query.nearest_to_text(each).to_arrow() for each in queries]
         return await asyncio.gather(*asked)
+
+    def _read(self, rows: Sequence[int]) -> Iterator[tuple[int, Passage]]:
+        for row in _await(self._taken(rows)).to_pylist():
+            yield row["_rowid"], _passage(row)
+
+    async def _taken(self, rows: Sequence[int]) -> pa.Table:
+        return await self._asked.take_row_ids(list(rows)).select(_COLUMNS).with_row_id().to_arrow()
 
     def _nearest(self, folded: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
         """By meaning; the question is embedded as the passages were, folded."""
@@ -253,6 +288,15 @@ class PassageIndex:
     def everyone(self) -> Reader:
         """Who sees all that it holds."""
         return Reader(access=tuple(sorted(self.labels())))
+
+    @cached_property
+    def _held(self) -> _Held:
+        access: set[tuple[str, ...]] = set()
+        documents: set[str] = set()
+        for batch in self._scan(["document", "access"]):
+            documents.update(batch.column("document").unique().to_pylist())
+            access.update(map(tuple, batch.column("access").to_pylist()))
+        return _Held(frozenset(access), frozenset(documents))
 
     def labels(self) -> set[str]:
         """Every access label that a passage carries."""
@@ -296,10 +340,6 @@ def _matching(text: str, column: str) -> MatchQuery:
 
     # Its fields have defaults, in a form that type checkers do not read.
     return MatchQuery(text, column)  # type: ignore[call-arg]
-
-
-def _hit(row: dict[str, Any], features: dict[str, float]) -> Hit:
-    return Hit(passage=_passage(row), score=sum(features.values()), features=features)
 
 
 def _passage(row: dict[str, Any]) -> Passage:

@@ -9,7 +9,6 @@ reciprocal rank (Cormack, Clarke and Büttcher, SIGIR 2009, k = 60).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from flywheel.search.frequencies import Frequencies
 from flywheel.search.terms import term_ids
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from flywheel.search.terms import TermIds
 
 NAMES_BONUS = 0.2
@@ -78,10 +79,23 @@ def _shares(names: list[TermIds], asked: TermIds, frequencies: Frequencies) -> l
     terms = np.concatenate(names)
     owners = np.repeat(np.arange(len(names)), [len(each) for each in names])
     weights = frequencies.idf(terms)
-    held = np.bincount(owners, weights * np.isin(terms, asked), len(names))
+    held = np.bincount(owners, weights * among(terms, asked), len(names))
     total = np.bincount(owners, weights, len(names))
     shares: list[float] = (held / np.maximum(total, 1e-9)).tolist()
     return shares
+
+
+def among(terms: TermIds, asked: TermIds) -> npt.NDArray[np.bool_]:
+    """Which of the terms are asked for; `numpy.isin` takes three times as long.
+
+    Args:
+        asked: sorted, as `term_ids` gives them.
+    """
+    if not len(asked):
+        return np.zeros(len(terms), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(asked, terms), len(asked) - 1)
+    found: npt.NDArray[np.bool_] = asked[places] == terms
+    return found
 
 
 def _lexical(hit: Hit) -> float:
@@ -89,5 +103,8 @@ def _lexical(hit: Hit) -> float:
 
 
 def _ordered(hits: Sequence[Hit], scores: dict[str, float]) -> list[Hit]:
-    scored = [replace(hit, score=scores[hit.passage.id]) for hit in hits]
+    scored = [
+        Hit(passage=hit.passage, score=scores[hit.passage.id], features=hit.features)
+        for hit in hits
+    ]
     return sorted(scored, key=lambda hit: (-hit.score, hit.passage.id))

@@ -25,6 +25,8 @@ HAN_RUN = re.compile(rf"[{HAN}]+")
 LATIN_WORD = re.compile(rf"[^\W_{HAN}]+")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
+_SPACE = ord(" ")
+
 NUM_BUCKETS = 1 << 21
 """Terms are counted by hash: 2 million buckets of 4 bytes bound the memory for any corpus."""
 
@@ -88,12 +90,26 @@ def term_ids(text: str) -> TermIds:
     import numpy as np  # here, since most of what reads settings only folds
 
     folded = fold(text)
-    ids = [_bucket(stem(word)) for word in LATIN_WORD.findall(folded)]
-    for run in HAN_RUN.findall(folded):
-        points = np.frombuffer(run.encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
-        ids.extend((points * 2_654_435_761 % NUM_BUCKETS).tolist())
-        ids.extend(((points[:-1] * 40_503 + points[1:]) * 2_246_822_519 % NUM_BUCKETS).tolist())
-    return np.unique(np.array(ids, dtype=np.int64))
+    ids = [np.array([_bucket(stem(word)) for word in LATIN_WORD.findall(folded)], dtype=np.int64)]
+    if runs := HAN_RUN.findall(folded):
+        # All runs in one pass, three times as quick as one by one.
+        joined = " ".join(runs).encode("utf-32-le")
+        points = np.frombuffer(joined, dtype=np.uint32).astype(np.int64)
+        is_han = points != _SPACE
+        pairs = (points[:-1] * 40_503 + points[1:])[is_han[:-1] & is_han[1:]]
+        ids.append(points[is_han] * 2_654_435_761 % NUM_BUCKETS)
+        ids.append(pairs * 2_246_822_519 % NUM_BUCKETS)
+    return _distinct(np.concatenate(ids))
+
+
+def _distinct(ids: TermIds) -> TermIds:
+    """As `numpy.unique`, which takes longer than all the rest of a short text."""
+    import numpy as np
+
+    ids.sort()
+    is_new = np.ones(len(ids), dtype=np.bool_)
+    np.not_equal(ids[1:], ids[:-1], out=is_new[1:])
+    return ids[is_new]
 
 
 def _bucket(word: str) -> int:
