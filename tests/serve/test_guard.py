@@ -276,6 +276,21 @@ def test_a_body_that_says_that_it_is_too_large_is_not_read() -> None:
     assert not app.seen
 
 
+def test_a_refused_body_is_read_on_for_a_moment_so_that_its_sender_reads_the_reply() -> None:
+    async def scenario() -> None:
+        for stalls in (False, True):
+            announced = ("Content-Length", str(2**21))
+            call = Call("POST", "/x", JSON, announced, body=[b" " * 2**20] * 2, stalls=stalls)
+            assert refused(await asked(call, Standing())) == (413, "body_too_large")
+            assert not call._pieces
+            assert ("connection" in call.reply().headers) == stalls
+        asks_first = Call("POST", "/x", JSON, announced, ("Expect", "100-continue"), stalls=True)
+        assert refused(await asked(asks_first, Standing())) == (413, "body_too_large")
+        assert asks_first._pieces
+
+    asyncio.run(scenario())
+
+
 def test_a_body_that_does_not_say_so_is_counted() -> None:
     app = Standing()
     chunked = ("Transfer-Encoding", "chunked")

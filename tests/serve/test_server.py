@@ -187,9 +187,10 @@ def test_who_does_not_read_is_let_go_and_the_work_ended(running: Running, app: S
     assert app.cancelled == ["/flood"]
 
 
-def test_who_goes_away_ends_the_work(running: Running, app: Standing) -> None:
+@pytest.mark.parametrize("ahead", [b"", GET], ids=["alone", "with another behind it"])
+def test_who_goes_away_ends_the_work(running: Running, app: Standing, ahead: bytes) -> None:
     with running.client() as client:
-        client.get("/events")
+        client.send(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n" + ahead)
         assert client.line()
     assert app.ended.wait(SECONDS)
     assert app.cancelled == ["/events"]

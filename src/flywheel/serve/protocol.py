@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from flywheel.serve.errors import ApiError
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
@@ -135,6 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._num_heads = 0
         self._in_body = False
         self._refusal: ApiError | None = None
+        self._under_way: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a place, or says that there is none."""
@@ -147,8 +153,12 @@ class BoundedProtocol(HttpToolsProtocol):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives the place back."""
+        """Gives the place back, and tells the request that is under way."""
         self.open_connections.remove(self)
+        if self._under_way is not None and not self._under_way.response_complete:
+            # uvicorn tells the newest, which may be waiting behind it.
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
         super().connection_lost(exc)
 
     def leave(self) -> None:
@@ -216,6 +226,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = True
         self._head_since = self.waiting_since = None
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._under_way = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """Ends the request's body."""
