@@ -1,6 +1,7 @@
 """The trained classifier: how probable each category is, from a text's n-grams.
 
     B buckets · K categories · N distinct buckets of a text
+    L languages: 0 without, 1 with Chinese characters
 
 A logistic regression for each category, scored with numpy alone. Kept as two files: arrays, and a
 page that says what they are, which is written last. How it is fitted is told in training.py.
@@ -16,7 +17,7 @@ import uuid
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,6 +25,7 @@ import numpy as np
 
 from flywheel.errors import StoreError
 from flywheel.moderation.ngrams import NUM_BUCKETS, Grams, grams, parts
+from flywheel.search.terms import has_han
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,7 +48,8 @@ class Classifier:
     bias: Floats
     """[K]."""
     slope: Floats
-    """[K], with `offset`: what turns a margin into a probability (Platt 1999)."""
+    """[L, K], with `offset`: what turns a margin into a probability (Platt 1999). Of each language,
+    since a Chinese text has fewer n-grams, and smaller margins."""
     offset: Floats
     digest: str = ""
     """What tells it from others; empty until it is kept."""
@@ -55,20 +58,22 @@ class Classifier:
         """How probable each category is: of the part of the text where it is most so."""
         if not self.categories:
             return {}
-        best = np.max([self._margins(grams(part)) for part in parts(text)], axis=0)
-        return dict(zip(self.categories, self.probabilities(best).tolist(), strict=True))
+        best = np.max([self._chances(part) for part in parts(text)], axis=0)
+        return dict(zip(self.categories, best.tolist(), strict=True))
 
-    def probabilities(self, margins: Floats) -> Floats:
-        """Margins as probabilities; [..., K]."""
-        chances: Floats = 1 / (1 + np.exp(-np.clip(margins * self.slope + self.offset, -500, 500)))
-        return chances
-
-    def _margins(self, found: Grams) -> Floats:
-        """[K]; of a text with nothing visible the least of all."""
+    def _chances(self, text: str) -> Floats:
+        """[K]; of a text with nothing visible 0."""
+        found, language = grams(text), int(has_han(text))
         if not len(found.buckets):
-            return np.full(len(self.categories), -np.inf)
-        margins: Floats = weighed(found) @ self.weights[found.buckets] + self.bias
-        return margins
+            return np.zeros(len(self.categories))
+        margins = weighed(found) @ self.weights[found.buckets] + self.bias
+        return sigmoid(margins * self.slope[language] + self.offset[language])
+
+
+def sigmoid(values: Floats) -> Floats:
+    """The logistic function."""
+    chances: Floats = 1 / (1 + np.exp(-np.clip(values, -500, 500)))
+    return chances
 
 
 def weighed(found: Grams) -> Floats:
@@ -101,14 +106,7 @@ def save(classifier: Classifier, folder: Path, about: Mapping[str, Any]) -> Clas
     text = json.dumps(page | dict(about), ensure_ascii=False, indent=1)
     write_whole(folder / PAGE, text.encode())
     _clear(folder, keep=digest)
-    return Classifier(
-        categories=classifier.categories,
-        weights=classifier.weights,
-        bias=classifier.bias,
-        slope=classifier.slope,
-        offset=classifier.offset,
-        digest=digest,
-    )
+    return replace(classifier, digest=digest)
 
 
 def load(folder: Path) -> Classifier | None:

@@ -2,10 +2,11 @@
 
     B buckets · K categories · T texts
 
-Each category is a logistic regression of its own, fitted to all texts. What it is said to be good
-for is measured on folds that it was not fitted to, English and Chinese apart: a margin becomes a
-probability by what was seen on the other folds (Platt 1999), and counts from the threshold on that
-the settings name.
+Each category is a logistic regression of its own, fitted to all texts, and to pieces of the
+documents, which hold none: a few hundred lines alone leave it at a loss with prose. What it is said
+to be good for is measured on folds that it was not fitted to, English and Chinese apart: a margin
+becomes a probability by what was seen on the labelled lines of the other folds (Platt 1999), and
+counts from the threshold on that the settings name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from flywheel.errors import SourceError
-from flywheel.moderation.classifier import Classifier, weighed
+from flywheel.moderation.classifier import Classifier, sigmoid, weighed
 from flywheel.moderation.ngrams import NUM_BUCKETS, grams
 from flywheel.moderation.settings import CATEGORY_HINT, is_category
 from flywheel.records import Score
@@ -37,12 +38,17 @@ if TYPE_CHECKING:
 MIN_EXAMPLES = 20
 """Texts of a category, and as many without it: with fewer, five folds say nothing."""
 
+LEAST_CALIBRATED = 10
+"""Texts of a category in one language, and as many without it, by which its margins are read."""
+
 NUM_FOLDS = 5
 SEED = 20261
 
 STRENGTH = 10.0
 """How closely the texts are followed (scikit-learn's C). On the bench's lines 1 is a little worse,
 100 no better, and weighing rare n-grams up helps one language as much as it harms the other."""
+
+NUM_BINS = 5
 
 Z = 1.959964
 """Standard deviations that hold 95 %."""
@@ -90,6 +96,10 @@ class Measured:
     """Of what was found, how much is of the category; with how many were found."""
     recall: Score
     """Of what is of the category, how much was found; with how many there are."""
+    alarms: Score
+    """Of pieces of the documents, how many were taken for the category; with how many there are."""
+    calibration_error: float
+    """How far probabilities are from the share that is of the category: the mean of five bins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,10 +113,13 @@ class Trained:
     """Of each category."""
 
 
-def train(texts: Sequence[Labelled], threshold_of: Callable[[str], float]) -> Trained:
+def train(
+    texts: Sequence[Labelled], pieces: Sequence[str], threshold_of: Callable[[str], float]
+) -> Trained:
     """Fits a classifier to all categories that the texts name.
 
     Args:
+        pieces: of the documents, which hold nothing of any category.
         threshold_of: from which probability on a category counts as found, for the figures.
 
     Raises:
@@ -115,7 +128,7 @@ def train(texts: Sequence[Labelled], threshold_of: Callable[[str], float]) -> Tr
     counts = Counter(name for each in texts for name in each.categories)
     for name in sorted(counts):
         _check_enough(name, texts)
-    data = _Data(texts)
+    data = _Data(texts, pieces)
     fits = {name: _fit(data, name) for name in sorted(counts)}
     weights = np.zeros((NUM_BUCKETS, len(fits)), np.float32)
     for column, each in enumerate(fits.values()):
@@ -124,8 +137,8 @@ def train(texts: Sequence[Labelled], threshold_of: Callable[[str], float]) -> Tr
         categories=tuple(fits),
         weights=weights,
         bias=np.array([each.whole.bias for each in fits.values()]),
-        slope=np.array([each.calibration.slope for each in fits.values()]),
-        offset=np.array([each.calibration.offset for each in fits.values()]),
+        slope=np.array([each.calibration.slope for each in fits.values()]).T,
+        offset=np.array([each.calibration.offset for each in fits.values()]).T,
     )
     measured = [
         row for name, each in fits.items() for row in _measure(data, name, each, threshold_of(name))
@@ -164,13 +177,25 @@ def _check_enough(category: str, texts: Iterable[Labelled]) -> None:
 
 
 class _Data:
-    """The texts as rows of n-grams, [T, distinct buckets], and what is known of each."""
+    """The texts as rows of n-grams, [T, distinct buckets], and what is known of each.
 
-    def __init__(self, texts: Sequence[Labelled]) -> None:
+    The pieces of the documents come last, as texts without a category.
+    """
+
+    def __init__(self, labelled: Sequence[Labelled], pieces: Sequence[str]) -> None:
         from scipy.sparse import csr_matrix
 
+        first = max((each.group for each in labelled), default=0) + 1
+        texts = [
+            *labelled,
+            *(
+                Labelled(text=piece, categories=frozenset(), group=group)
+                for group, piece in enumerate(pieces, start=first)
+            ),
+        ]
         found = [grams(each.text) for each in texts]
         self.texts = texts
+        self.is_piece: Booleans = np.arange(len(texts)) >= len(labelled)
         self.buckets: Integers = np.unique(np.concatenate([each.buckets for each in found]))
         columns = np.searchsorted(self.buckets, np.concatenate([each.buckets for each in found]))
         ends = np.cumsum([0, *(len(each.buckets) for each in found)])
@@ -195,12 +220,13 @@ class _Regression:
 
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    slope: float
-    offset: float
+    slope: Floats
+    """[2], with `offset`: of other texts, and of Chinese ones."""
+    offset: Floats
 
-    def of(self, margins: Floats) -> Floats:
-        chances: Floats = 1 / (1 + np.exp(-(margins * self.slope + self.offset)))
-        return chances
+    def of(self, margins: Floats, is_chinese: Booleans) -> Floats:
+        languages = is_chinese.astype(np.int64)
+        return sigmoid(margins * self.slope[languages] + self.offset[languages])
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,25 +249,27 @@ def _fit(data: _Data, category: str) -> _Fit:
         margins[held_out] = data.rows[held_out] @ regression.weights + regression.bias
     chances = np.zeros(len(labels))
     for fold in range(NUM_FOLDS):
-        held_out, seen = folds == fold, telling & (folds != fold)
-        calibration = _calibrate(margins[seen], labels[seen], data.weights[seen])
-        chances[held_out] = calibration.of(margins[held_out])
+        held_out, seen = folds == fold, telling & (folds != fold) & ~data.is_piece
+        calibration = _calibrate(data, margins, labels, seen)
+        chances[held_out] = calibration.of(margins[held_out], data.is_chinese[held_out])
+    lines = telling & ~data.is_piece
     return _Fit(
         whole=_regress(data, labels, telling),
-        calibration=_calibrate(margins[telling], labels[telling], data.weights[telling]),
+        calibration=_calibrate(data, margins, labels, lines),
         chances=chances,
     )
 
 
 def _folds(data: _Data, labels: Integers) -> Integers:
     """The fold of each text, [T]. Groups stay whole; each kind of text is in every fold alike."""
-    kinds: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    kinds: dict[tuple[bool, ...], list[int]] = defaultdict(list)
     seen: set[int] = set()
     for place in np.random.default_rng(SEED).permutation(len(labels)).tolist():
         group = data.texts[place].group
         if group not in seen:
             seen.add(group)
-            kinds[int(labels[place]), bool(data.is_chinese[place])].append(group)
+            kind = (bool(labels[place]), bool(data.is_chinese[place]), bool(data.is_piece[place]))
+            kinds[kind].append(group)
     in_order = (group for kind in sorted(kinds) for group in kinds[kind])
     fold_of = {group: number % NUM_FOLDS for number, group in enumerate(in_order)}
     return np.array([fold_of[each.group] for each in data.texts])
@@ -260,8 +288,21 @@ def _regress(data: _Data, labels: Integers, seen: Booleans) -> _Regression:
     return _Regression(model.coef_[0], float(model.intercept_[0]))
 
 
-def _calibrate(margins: Floats, labels: Integers, weights: Floats) -> _Calibration:
-    """Platt's sigmoid, towards his smoothed targets, so that nothing is ever certain."""
+def _calibrate(data: _Data, margins: Floats, labels: Integers, seen: Booleans) -> _Calibration:
+    """What margins mean, in each language; in both together where one has too few texts."""
+    slopes, offsets = [], []
+    for of_language in (~data.is_chinese, data.is_chinese):
+        chosen = seen & of_language
+        if min(np.bincount(labels[chosen], minlength=2)) < LEAST_CALIBRATED:
+            chosen = seen
+        slope, offset = _platt(margins[chosen], labels[chosen], data.weights[chosen])
+        slopes.append(slope)
+        offsets.append(offset)
+    return _Calibration(np.array(slopes), np.array(offsets))
+
+
+def _platt(margins: Floats, labels: Integers, weights: Floats) -> tuple[float, float]:
+    """Slope and offset of Platt's sigmoid, towards his smoothed targets: nothing is certain."""
     from sklearn.linear_model import LogisticRegression
 
     num_with, num_without = int(labels.sum()), int((1 - labels).sum())
@@ -273,7 +314,7 @@ def _calibrate(margins: Floats, labels: Integers, weights: Floats) -> _Calibrati
         sample_weight=np.concatenate([targets, 1 - targets]) * np.tile(weights, 2),
     )
     # A margin that says the opposite of what it should is worth nothing, not its reverse.
-    return _Calibration(max(0.0, float(model.coef_[0, 0])), float(model.intercept_[0]))
+    return max(0.0, float(model.coef_[0, 0])), float(model.intercept_[0])
 
 
 def _measure(data: _Data, category: str, fit: _Fit, threshold: float) -> list[Measured]:
@@ -282,9 +323,10 @@ def _measure(data: _Data, category: str, fit: _Fit, threshold: float) -> list[Me
     rows: list[Measured] = []
     for language in ("en", "zh"):
         of_language = data.is_chinese if language == "zh" else ~data.is_chinese
-        counted = telling & of_language & (data.weights >= 1)
+        counted = telling & of_language & (data.weights >= 1) & ~data.is_piece
         if not counted.any():
             continue
+        pieces = of_language & data.is_piece
         right = int((counted & found & (labels == 1)).sum())
         rows.append(
             Measured(
@@ -292,9 +334,17 @@ def _measure(data: _Data, category: str, fit: _Fit, threshold: float) -> list[Me
                 language="zh" if language == "zh" else "en",
                 precision=share(right, int((counted & found).sum())),
                 recall=share(right, int((counted & (labels == 1)).sum())),
+                alarms=share(int((pieces & found).sum()), int(pieces.sum())),
+                calibration_error=_calibration_error(fit.chances[counted], labels[counted]),
             )
         )
     return rows
+
+
+def _calibration_error(chances: Floats, labels: Integers) -> float:
+    bins = np.minimum((chances * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    gaps = np.bincount(bins, chances - labels, NUM_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def share(part: int, whole: int) -> Score:

@@ -9,6 +9,7 @@ was read before goes on, and `problem` says why.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from heapq import nsmallest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
@@ -26,7 +28,13 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection
 
 from flywheel.collect import privacy
-from flywheel.errors import FileFormatError, FlywheelError, SourceError, UsageError
+from flywheel.errors import (
+    FileFormatError,
+    FlywheelError,
+    SourceError,
+    UsageError,
+    WorkspaceBusy,
+)
 from flywheel.learn.feedback import is_verified, normal_form
 from flywheel.learn.groups import group
 from flywheel.learn.objections import OVER_CAP, UNCOUNTED, held_back
@@ -35,12 +43,13 @@ from flywheel.lines import read_lines
 from flywheel.moderation import classifier as classifiers
 from flywheel.moderation import training
 from flywheel.moderation.moderator import Moderator, Verdict
+from flywheel.moderation.ngrams import parts
 from flywheel.moderation.settings import CATEGORY_HINT, Direction, is_category
 from flywheel.moderation.training import Labelled, LabelledLine, Measured
 from flywheel.moderation.words import Phrase, read_phrases
-from flywheel.records import Answer, Feedback
+from flywheel.records import PUBLIC, Answer, Feedback
 from flywheel.search.terms import fold, has_han
-from flywheel.store import corrections
+from flywheel.store import corrections, documents, erasures
 from flywheel.store import feedback as feedback_store
 from flywheel.wheel import quarantine
 from flywheel.wheel.keys import record
@@ -51,6 +60,10 @@ if TYPE_CHECKING:
 
 FOLDER = "moderation"
 WORDS = "words"
+
+NUM_PIECES = 1_000
+"""Pieces of documents that teach what is harmless: without them, of four texts in prose one was
+taken for a threat, with them one of forty (bench/moderation.py)."""
 
 NAMES_NO_CATEGORY = "its reason names no category"
 TOO_FEW = "too few texts of its category"
@@ -128,6 +141,8 @@ class Training:
     num_lines: int
     num_flags: int
     """Users' flags that it learned from."""
+    num_pieces: int
+    """Pieces of documents that it learned from what is harmless."""
     left_out: Mapping[str, int]
     """How many flags taught nothing, by reason."""
     examples: Mapping[str, int]
@@ -140,7 +155,8 @@ def train(workspace: Workspace, file: Path | str, by: Caller | None = None) -> T
     """Trains the classifier on labelled lines and on users' flags; it counts from now on.
 
     A flag teaches the category that its reason names: of the answer that was flagged, or of the
-    question where there was none. Askers' flags count as their other feedback does.
+    question where there was none. Askers' flags count as their other feedback does. What harmless
+    prose looks like is learned from the documents that everybody may read.
 
     Args:
         file: JSON Lines of `{"text", "categories": […]}`.
@@ -148,25 +164,43 @@ def train(workspace: Workspace, file: Path | str, by: Caller | None = None) -> T
     Raises:
         SourceError: there is no such file, or a category of it has too few texts.
         FileFormatError: a line of it is not valid.
+        WorkspaceBusy: something was erased while it learned.
     """
     started = time.perf_counter()
     lines = [line for _, line in read_lines(file, LabelledLine)]
     if not lines:
         raise SourceError(f"{file} holds no labelled lines.")
     named = {name for line in lines for name in line.categories}
-    flags = _flags(workspace, {*named, *word_lists(workspace), *_of_settings(workspace)})
+    if not named:
+        raise SourceError(f"No line of {file} has a category: there is nothing to find.")
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    with workspace.database.read() as conn:
+        num_erasures = erasures.count(conn)
+        pieces = _pieces(conn)
+        flags = _flags(
+            conn,
+            {*named, *word_lists(workspace), *workspace.settings.moderation.categories},
+            workspace.settings.learn,
+        )
     texts, left_out = _texts(lines, flags)
-    if not any(each.categories for each in texts.values()):
-        raise SourceError(f"No line of {file} has a category. Name some: there is nothing to find.")
-    trained = training.train(list(texts.values()), workspace.settings.moderation.threshold_of)
-    learned_from = sorted(id for id in texts if isinstance(id, str))
+    trained = training.train(
+        list(texts.values()),
+        [piece for _, piece in pieces],
+        workspace.settings.moderation.threshold_of,
+    )
+    learned = sorted(id for id in texts if isinstance(id, str))
     about = {
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trained_at": at,
         "examples": trained.num_examples,
-        "learned_from": learned_from,
+        "learned_from": {"flags": learned, "documents": sorted({id for id, _ in pieces})},
     }
 
     def write(conn: Connection) -> str:
+        if erasures.count(conn) != num_erasures:
+            raise WorkspaceBusy(
+                "Something was erased meanwhile, and may have been learned from. "
+                "Run the same command again."
+            )
         # Last, so that an act that cannot be recorded changes nothing.
         record(conn, by, "moderation.train", ", ".join(trained.classifier.categories))
         return classifiers.save(trained.classifier, workspace.root / FOLDER, about).digest
@@ -174,7 +208,8 @@ def train(workspace: Workspace, file: Path | str, by: Caller | None = None) -> T
     return Training(
         digest=workspace.database.write(write),
         num_lines=len(lines),
-        num_flags=len(learned_from),
+        num_flags=len(learned),
+        num_pieces=len(pieces),
         left_out=dict(Counter([*flags.left_out.values(), *left_out])),
         examples=trained.num_examples,
         measured=trained.measured,
@@ -183,17 +218,19 @@ def train(workspace: Workspace, file: Path | str, by: Caller | None = None) -> T
 
 
 def forget_erased(workspace: Workspace) -> bool:
-    """Deletes the classifier if it learned from a flag that was erased; the lists go on.
+    """Deletes the classifier if it learned from anything that was erased since; the lists go on.
 
     Returns:
-        Whether it did. `flywheel moderation train` makes it again, without the flag.
+        Whether it did. `flywheel moderation train` makes it again, without what was erased.
     """
     folder = workspace.root / FOLDER
     page = classifiers.read_page(folder)
     if page is None:
         return False
+    learned = {id for ids in page["learned_from"].values() for id in ids}
     with workspace.database.read() as conn:
-        gone = set(feedback_store.erased(conn)) & set(page.get("learned_from", ()))
+        since = [each for each in erasures.list_erasures(conn) if each.at >= page["trained_at"]]
+        gone = {id for each in since for id in erasures.taken_by(conn, each.id)} & learned
     if gone:
         classifiers.remove(folder)
     return bool(gone)
@@ -295,11 +332,21 @@ class _Flags:
     """What each counts beside a curator's word, by id."""
 
 
-def _flags(workspace: Workspace, categories: Collection[str]) -> _Flags:
-    settings = workspace.settings.learn
-    with workspace.database.read() as conn:
-        acts = list(feedback_store.list_feedback(conn))
-        decisions = quarantine.decisions(conn, corrections.in_force(conn))
+def _pieces(conn: Connection) -> list[tuple[str, str]]:
+    """Pieces of public passages, each with its document's id: the same ones every time."""
+    public = (each for each in documents.iterate_passages(conn) if PUBLIC in each.access)
+    chosen = nsmallest(NUM_PIECES, ((_hash(each.id), each.document, each.text) for each in public))
+    pieces = ((number, id, parts(text)) for number, id, text in chosen)
+    return [(id, of_one[number % len(of_one)]) for number, id, of_one in pieces]
+
+
+def _hash(id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest())
+
+
+def _flags(conn: Connection, categories: Collection[str], settings: LearnSettings) -> _Flags:
+    acts = list(feedback_store.list_feedback(conn))
+    decisions = quarantine.decisions(conn, corrections.in_force(conn))
     left_out: dict[str, str] = {}
     taught: list[tuple[Feedback, str]] = []
     held = held_back(acts, settings, decisions)
@@ -360,10 +407,6 @@ def _names(category: str) -> re.Pattern[str]:
     # self-harm, self harm; and 辱骂 wherever it stands.
     spelled = re.sub(r"\\?[-/]", r"[-/ ]?", re.escape(fold(category)))
     return re.compile(spelled if has_han(category) else rf"(?<![\w-]){spelled}(?![\w-])")
-
-
-def _of_settings(workspace: Workspace) -> set[str]:
-    return set(workspace.settings.moderation.categories)
 
 
 def _texts(
