@@ -17,6 +17,7 @@ from flywheel.store.failures import explained
 from flywheel.store.tables import metadata
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _WAIT_SECONDS = 1.0
 """For those who are just about to close it."""
 
@@ -42,6 +43,15 @@ def is_damaged(error: FlywheelError) -> bool:
     cause = error.__cause__
     code = getattr(cause.orig, "sqlite_errorcode", 0) if isinstance(cause, DBAPIError) else 0
     return code & 0xFF in _DAMAGED
+
+
+def is_locked(error: FlywheelError) -> bool:
+    """Whether an error tells that somebody else was writing for too long."""
+    cause = error.__cause__
+    if not isinstance(cause, DBAPIError):
+        return False
+    code = getattr(cause.orig, "sqlite_errorcode", 0) & 0xFF
+    return code in _LOCKED or getattr(cause.orig, "sqlstate", "") == "55P03"
 
 
 def refuse_others(url: str) -> None:
