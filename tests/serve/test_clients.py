@@ -234,14 +234,12 @@ def test_curator_talks_to_the_bare_model(bare: Bare) -> None:
 def test_bare_model_keeps_to_a_schema(bare: Bare) -> None:
     schema = {"type": "object", "properties": {"place": {"type": "string"}}}
     bare.engine.queue('{"place": "rear door"}')
+    form: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
     with client(bare.served, "curator") as asking:
         reply = asking.chat.completions.create(
             model="flywheel-bare",
             messages=[{"role": "user", "content": "?"}],
-            response_format={
-                "type": "json_schema",
-                "json_schema": {"name": "place", "schema": schema},
-            },
+            response_format=form,
         )
     assert json.loads(reply.choices[0].message.content or "") == {"place": "rear door"}
     assert bare.engine.requests[-1].json_schema == schema
