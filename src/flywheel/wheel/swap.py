@@ -75,7 +75,9 @@ def staging(root: Path) -> Iterator[Path]:
 
 
 def prepare(root: Path, journal: Journal) -> None:
-    """Writes down what follows from the commit, before it."""
+    """Writes down what follows from the commit, before it; what is staged is on disk by then."""
+    for folder, _, _ in os.walk(root / PLACE / _NEW):
+        _fsync(Path(folder))
     part = root / PLACE / f"{_JOURNAL}.part"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
