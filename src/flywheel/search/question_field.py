@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from flywheel.records import Example, Passage
+from flywheel.search.blas import on_one_thread
 from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.terms import term_ids
@@ -76,6 +77,7 @@ class QuestionField:
     """The learned questions, ready to be compared with a new one by a reader who may see all."""
 
     def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
+        on_one_thread()
         self.questions = tuple(questions)
         self.index = index
         asked = [term_ids(each.question) for each in questions]

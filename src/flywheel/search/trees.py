@@ -22,22 +22,25 @@ class Trees:
 
     def __init__(self, arrays: dict[str, Floats], depth: int) -> None:
         self._arrays, self._depth = arrays, depth
-        self._feature = arrays["feature"].astype(np.int64)
-        self._left = arrays["left"].astype(np.int64)
-        self._right = arrays["right"].astype(np.int64)
+        num_trees, num_nodes = arrays["feature"].shape
+        self._roots = np.arange(num_trees, dtype=np.int64) * num_nodes
+        # All nodes in a row: one index a node is looked up twice as quickly as two.
+        self._feature = arrays["feature"].astype(np.int64).ravel()
+        self._threshold = arrays["threshold"].ravel()
+        self._value = arrays["value"].ravel()
+        children = np.stack([arrays["right"], arrays["left"]], axis=-1).astype(np.int64)
+        self._children = (children + self._roots[:, None, None]).ravel()
 
     def score(self, features: Floats) -> Floats:
         """features float64 [C, F] → the raw prediction for each row, float64 [C]."""
-        trees = np.arange(len(self._feature))
-        nodes = np.zeros((len(features), len(trees)), dtype=np.int64)
-        rows = np.arange(len(features))[:, None]
+        flat = np.ascontiguousarray(features).ravel()
+        rows = np.arange(len(features), dtype=np.int64)[:, None] * features.shape[1]
+        nodes = np.broadcast_to(self._roots, (len(features), len(self._roots)))
         for _ in range(self._depth):
-            goes_left = (
-                features[rows, self._feature[trees, nodes]]
-                <= self._arrays["threshold"][trees, nodes]
-            )
-            nodes = np.where(goes_left, self._left[trees, nodes], self._right[trees, nodes])
-        scores: Floats = self._arrays["value"][trees, nodes].sum(axis=1)
+            values = flat.take(rows + self._feature.take(nodes))
+            goes_left = values <= self._threshold.take(nodes)
+            nodes = self._children.take(2 * nodes + goes_left)
+        scores: Floats = self._value.take(nodes).sum(axis=1)
         return scores
 
     def save(self, path: Path) -> None:
