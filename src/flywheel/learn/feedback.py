@@ -151,16 +151,24 @@ def to_correction(act: Feedback, evidence: Evidence, readable: Sequence[str] | N
 
 
 def located(
-    correction: Correction, evidence: Evidence, readable: Sequence[str] | None
+    correction: Correction,
+    evidence: Evidence,
+    readable: Sequence[str] | None,
+    closed: Sequence[Sequence[str]] = (),
 ) -> Correction:
     """The correction with its evidence where it stands now.
 
     Evidence that is lost, with a document that was deleted or written anew, opens it to nobody: its
-    words may still tell what only few could read.
+    words may still tell what only few could read. What stood in a document that is closed to its
+    author by now is for those who may read that document.
+
+    Args:
+        closed: who may read such documents now.
     """
     pieces = evidence.access
-    if evidence.unfound and PUBLIC not in correction.access:
-        pieces = (*pieces, correction.access)
+    if evidence.unfound:
+        before = () if PUBLIC in correction.access else (correction.access,)
+        pieces = (*pieces, *before, *map(tuple, closed))
     return replace(
         correction,
         passages=evidence.passages,

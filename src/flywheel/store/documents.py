@@ -274,6 +274,16 @@ def access_of(conn: Connection) -> dict[str, tuple[str, ...]]:
     return {row.id: tuple(row.access) for row in conn.execute(query)}
 
 
+def access_of_passages(conn: Connection, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Who may read these passages' documents now, by passage; those that are gone are left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    query = select(passages.c.id, documents.c.access).join_from(passages, documents)
+    for group in in_groups(ids):
+        for row in conn.execute(query.where(passages.c.id.in_(group))):
+            found[row.id] = tuple(row.access)
+    return found
+
+
 def labels(conn: Connection) -> set[str]:
     """Every access label that a document carries."""
     # PostgreSQL compares no JSON.

@@ -199,7 +199,11 @@ def withdraw(
 
 def is_readable(correction: Correction, labels: Sequence[str] | None) -> bool:
     """Whether who may read these labels may read a correction; None reads everything."""
-    return labels is None or not {PUBLIC, *labels}.isdisjoint(correction.access)
+    return _may_read(labels, correction.access)
+
+
+def _may_read(labels: Sequence[str] | None, access: Sequence[str]) -> bool:
+    return labels is None or not {PUBLIC, *labels}.isdisjoint(access)
 
 
 def recheck(workspace: Workspace) -> int:
@@ -299,7 +303,11 @@ def _entries(
 
 def _key(question: str) -> str:
     key = wording(question).key
-    return key if len(key) <= _MAX_KEY_CHARS else hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
+    return (
+        key
+        if len(key) <= _MAX_KEY_CHARS
+        else hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()
+    )
 
 
 def settle(conn: Connection, keys: Iterable[str], labels: Sequence[str] | None = None) -> list[str]:
@@ -334,10 +342,17 @@ def _relocated(workspace: Workspace, entries: Sequence[Entry]) -> Iterator[Entry
     by_labels: dict[tuple[str, ...] | None, list[Entry]] = {}
     for entry in entries:
         by_labels.setdefault(entry.readable, []).append(entry)
+    stood_in = {id for entry in entries for id in entry.correction.passages}
+    with workspace.database.read() as conn:
+        access = documents.access_of_passages(conn, sorted(stood_in))
     for labels, group in by_labels.items():
         evidence = locate_all(workspace, [each.correction.evidence for each in group], labels)
         for entry, each in zip(group, evidence, strict=True):
-            after = replace(entry, correction=border.located(entry.correction, each, labels))
+            there = (access[id] for id in entry.correction.passages if id in access)
+            closed = [now for now in there if not _may_read(labels, now)]
+            after = replace(
+                entry, correction=border.located(entry.correction, each, labels, closed)
+            )
             if after != entry:
                 yield after
 
