@@ -182,7 +182,9 @@ class _Load:
         question = self._plan.questions[number % len(self._plan.questions)]
         if kind in ("ask", "stream"):
             await self._ask(question, streams=kind == "stream")
-        elif kind == "rate" and self._answered:
+        elif kind == "rate":
+            while not self._answered:
+                await self._ask(question, streams=False)
             act = {"kind": "up", "candidate": 0, "interaction": self._answered[-1]}
             await self._until_kept("rate", act | {"id": f"soak-{number}"})
         elif kind == "edit":
@@ -201,6 +203,7 @@ class _Load:
         except httpx.HTTPError as error:
             self._note(Event(kind=kind, began=began, ended=time.monotonic(), status=0,
                              said=repr(error)))  # fmt: skip
+            await asyncio.sleep(0.1)
             return
         id = _interaction(reply, streams=streams) if reply.status_code == 200 else ""
         status = reply.status_code if id or reply.status_code != 200 else 0
