@@ -19,7 +19,9 @@ from flywheel.cli.workspace import open_workspace
 def serve(context: click.Context, port: int | None, host: str | None) -> None:
     """Serve the workspace at a URL: an API as OpenAI's, until Ctrl+C."""
     from flywheel.serve import server
+    from flywheel.serve.observing import log_to_stderr
 
+    log_to_stderr()
     with open_workspace(context) as workspace:
         named: dict[str, Any] = {"port": port, "host": host}
         given = {name: value for name, value in named.items() if value is not None}

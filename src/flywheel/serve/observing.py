@@ -87,3 +87,13 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=True)
+
+
+def log_to_stderr() -> None:
+    """Has everything that is logged written to stderr, for whatever collects it there."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("flywheel").setLevel(logging.INFO)
+    # It warns of each damaged form, which the caller is told anyway.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
