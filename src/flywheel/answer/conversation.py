@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
+from flywheel.answer.leaning import MAX_CHARACTERS as LONGEST_LEANING
 from flywheel.answer.leaning import leans
 from flywheel.records import Message
-from flywheel.search.terms import fold, has_han
+from flywheel.search.terms import has_han
 from flywheel.search.vocabulary import is_courtesy
+from flywheel.search.wording import read
 
 NUM_REMEMBERED = 8
 """Messages of the user that are looked back on."""
@@ -26,16 +29,19 @@ NUM_REMEMBERED = 8
 MAX_CHARACTERS = 600
 """Of what is put before a question that leans; the oldest is kept, since it names the subject."""
 
-_CHOICE = re.compile(r"^\s*(?:[-*•]|\d+[.)、])\s+(.+)$", re.MULTILINE)
-_FIRST = ("first", "1st", "former", "第一", "第1", "前者", "前一", "前面")
-_SECOND = ("second", "2nd", "第二", "第2")
-_THIRD = ("third", "3rd", "第三", "第3")
-_LAST = ("last", "latter", "最后", "后者", "后一", "后面")
-_ORDINALS = ((_FIRST, 0), (_SECOND, 1), (_THIRD, 2), (_LAST, -1))
-_NUMBER = re.compile(r"(?:number|no\.?|option|选|选项)?\s*([1-9])[.)]?")
-_MAX_WORDS_OF_CHOICE = 6
-_MAX_HAN_OF_CHOICE = 12
-_NO_LETTERS = re.compile(r"[\W_]+")
+MAX_CHOICES = 10
+
+_CHOICE = re.compile(r"^[ \t]{0,8}(?:[-*•]|\d{1,2}[.)、])[ \t](.{1,300})$", re.MULTILINE)
+_ORDINALS = (
+    (re.compile(r"\b(?:first|1st|former)\b|第[一1]|前者"), 0),
+    (re.compile(r"\b(?:second|2nd)\b|第[二2]"), 1),
+    (re.compile(r"\b(?:third|3rd)\b|第[三3]"), 2),
+    (re.compile(r"\b(?:last|latter)\b|最后|后者"), -1),
+)
+_NUMBER = re.compile(r"(?:(?:the )?number|no|option|选|选项)? ?([1-9])")
+_MAX_HAN, _MAX_LETTERS = 10, 30
+_MORE_HAN, _MORE_LETTERS = 4, 12
+"""What may be said beside a choice: I mean fast charging."""
 
 
 def standalone(messages: Sequence[Message]) -> str:
@@ -53,10 +59,14 @@ def standalone(messages: Sequence[Message]) -> str:
     parts: tuple[str, ...] = ()
     for place in said[-NUM_REMEMBERED:]:
         text = messages[place].content
-        if place != said[-1] and is_courtesy(text):
+        if place != said[-1] and _is_courtesy(text):
             continue
         parts = _asked(text, parts, _reply_before(messages, place))
     return _joined(parts)
+
+
+def _is_courtesy(text: str) -> bool:
+    return len(text) <= LONGEST_LEANING and is_courtesy(text)
 
 
 def _reply_before(messages: Sequence[Message], place: int) -> str:
@@ -66,7 +76,7 @@ def _reply_before(messages: Sequence[Message], place: int) -> str:
 
 def _asked(text: str, before: tuple[str, ...], reply: str) -> tuple[str, ...]:
     """The parts of what is asked: the subject, what was last said of it, and the message."""
-    if not before or is_courtesy(text):
+    if not before or _is_courtesy(text):
         return (text,)
     if choice := _chosen(text, reply):
         return (*_kept(before), choice)
@@ -80,38 +90,50 @@ def _kept(before: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    joined = ""
-    for part in parts:
-        if joined:
-            joined = joined.rstrip()
-            joined += "" if joined[-1:] in "。！？…" else " " if joined[-1:] in ".!?" else ", "
-        joined += part.lstrip() if joined else part
+    joined = "".join(parts[:1])
+    for part in parts[1:]:
+        joined = joined.rstrip()
+        joined += _between(joined[-1:]) + part.lstrip()
     return joined
+
+
+def _between(end: str) -> str:
+    """What stands between a text that ends so and the next one."""
+    if end in "。！？…":
+        return ""
+    return " " if end in ".!?" else "，" if has_han(end) else ", "
 
 
 def _chosen(text: str, reply: str) -> str:
     """What the user chose from what the assistant offered; empty where he did not choose."""
-    choices = _CHOICE.findall(reply)
-    if len(choices) < 2:
+    asked, _, offered = reply.partition("\n")
+    if len(text) > LONGEST_LEANING or not asked.rstrip().endswith(("?", "？")):
         return ""
-    folded = fold(text).strip(" .,!?。，！？")
-    is_short = (
-        len(folded) <= _MAX_HAN_OF_CHOICE
-        if has_han(folded)
-        else (len(folded.split()) <= _MAX_WORDS_OF_CHOICE)
-    )
-    if is_short and (number := _NUMBER.fullmatch(folded)):
-        return choices[int(number[1]) - 1] if int(number[1]) <= len(choices) else ""
-    if is_short:
-        for words, place in _ORDINALS:
-            if any(word in folded for word in words) and place < len(choices):
-                return str(choices[place])
-    named = [each for each in choices if _names(folded, each)]
-    return named[0] if len(named) == 1 else ""
+    found = islice(_CHOICE.finditer(offered), MAX_CHOICES)
+    choices = [each[1].strip() for each in found]
+    said = read(text).key.removesuffix("的")
+    if len(choices) < 2 or not said:
+        return ""
+    named = [each for each in choices if _is_part(said, read(each).key)]
+    if len(named) == 1:
+        return named[0]
+    place = _place(said)
+    return choices[place] if place is not None and place < len(choices) else ""
 
 
-def _names(folded: str, choice: str) -> bool:
-    """Whether a message says one of the choices, or a part of it that tells it."""
-    said, offered = (_NO_LETTERS.sub("", each) for each in (folded, fold(choice)))
-    said = said.removesuffix("的")
-    return bool(said) and (said in offered or offered in said)
+def _is_part(said: str, choice: str) -> bool:
+    """Whether a choice is named, or a part of it, and next to nothing else is said."""
+    if has_han(said):
+        return said in choice or (choice in said and len(said) - len(choice) <= _MORE_HAN)
+    is_little = len(said) - len(choice) <= _MORE_LETTERS
+    said, choice = f" {said} ", f" {choice} "
+    return said in choice or (choice in said and is_little)
+
+
+def _place(said: str) -> int | None:
+    """Which of the choices is meant by a number, if it is short enough to be nothing else."""
+    if len(said) > (_MAX_HAN if has_han(said) else _MAX_LETTERS):
+        return None
+    if number := _NUMBER.fullmatch(said):
+        return int(number[1]) - 1
+    return next((place for words, place in _ORDINALS if words.search(said)), None)

@@ -21,7 +21,7 @@ _FEW = 2
 def leans(message: str) -> bool:
     """Whether a message asks for something that it does not name itself."""
     text = " ".join(message.split())
-    if not text or len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_CHARACTERS or not any(map(str.isalnum, text)):
         return False
     return _leans_in_chinese(text) if has_han(text) else _leans_in_english(text.lower())
 
@@ -122,8 +122,8 @@ _NO_SUBJECT = frozenset(f"{_AUXILIARIES}|{_PREPOSITIONS}|{_VERBS}".split("|")) |
 def _leans_in_english(text: str) -> bool:
     opening = _OPENING.match(text)
     bare = text[opening.end() :] if opening else text
-    if not bare.strip(" ?.!"):
-        return False
+    if not _WORD.search(bare):
+        return _JOINED.match(text) is not None
     if _LEANING_OPENING.match(text) or _LEANING_OPENING.match(bare):
         return True
     if about := _ABOUT.match(bare):
