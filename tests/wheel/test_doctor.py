@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import update
 
+from flywheel.answer.prompt import PROMPT_VERSION
 from flywheel.store import jobs, keys, versions
 from flywheel.store.erasures import Erasure
 from flywheel.store.jobs import Job, TurnArguments
@@ -30,6 +31,7 @@ from flywheel.wheel.checkup import Finding, Patient, Status
 from flywheel.wheel.doctor import examine
 from flywheel.wheel.erasure import take
 from flywheel.wheel.keys import add
+from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import WORKER_LOCK, Workspace
 
 if TYPE_CHECKING:
@@ -280,24 +282,27 @@ def test_engine_that_is_not_there(root: Path, engine: str, monkeypatch: pytest.M
     assert Replies.keys == ["Bearer sk-secret", None], "the key is the first one's"
 
 
-def test_model_without_the_package_that_runs_it(
-    domain: Domain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_model_that_would_not_be_loaded(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     domain.root.chmod(0o700)
     key = "0" * 32
     domain.workspace.artifacts.build("model", key, lambda place: (place / "model.gguf").touch())
 
-    def write(conn: Any) -> None:
-        from flywheel.wheel.versions import hash_of
+    def examined_with(prompt: int) -> None:
+        def write(conn: Any) -> None:
+            writers = {"writers": {"en": {"model": key, "prompt": prompt}}}
+            bundle = versions.require(conn, 1).bundle | writers
+            values = {"bundle": bundle, "bundle_hash": hash_of(bundle)}
+            conn.execute(update(version_table).values(values))
 
-        bundle = versions.require(conn, 1).bundle | {"writers": {"en": {"model": key}}}
-        values = {"bundle": bundle, "bundle_hash": hash_of(bundle)}
-        conn.execute(update(version_table).values(values))
+        domain.workspace.database.write(write)
 
-    domain.workspace.database.write(write)
+    examined_with(PROMPT_VERSION)
     assert found(domain.root)["package"].status == "ok"
-    monkeypatch.setattr(checks_of_machine, "find_spec", lambda _: None)
-    wrong(domain.root, "package", "fail", "needs xllamacpp")
+    with monkeypatch.context() as patch:
+        patch.setattr(checks_of_machine, "find_spec", lambda _: None)
+        wrong(domain.root, "package", "fail", "needs xllamacpp")
+    examined_with(PROMPT_VERSION - 1)
+    wrong(domain.root, "package", "fail", "another release")
 
 
 def test_clock_that_is_behind(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:

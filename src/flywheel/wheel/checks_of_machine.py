@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, text
 
+from flywheel.answer.prompt import PROMPT_VERSION
 from flywheel.build.machine import available_bytes
 from flywheel.errors import FlywheelError
 from flywheel.store.tables import interactions, versions
@@ -119,9 +120,15 @@ def _reached(named: EngineSettings, url: str) -> Finding:
 
 
 def package(patient: Patient) -> Iterator[Finding]:
-    """Whether a model that the champion writes with can be loaded."""
-    writers = patient.champion.bundle.get("writers", {}) if patient.champion else {}
-    if not any(each["model"] for each in writers.values()):
+    """Whether a model that the champion writes with can be loaded, and would be."""
+    named = patient.champion.bundle.get("writers", {}) if patient.champion else {}
+    writers = list(named.values())
+    if any(each["prompt"] != PROMPT_VERSION for each in writers):
+        yield fail(
+            "package: the champion's model was examined with the prompt of another release",
+            "`flywheel turn --model` examines it anew; until then the documents are quoted",
+        )
+    if not any(each["model"] for each in writers):
         return
     if find_spec(_ENGINE_PACKAGE) is None:
         yield fail(
