@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON = ("Content-Type", "application/json")
+FILLED_IN = ("Content-Type", "application/x-www-form-urlencoded")
 FORM = ("Content-Type", "multipart/form-data; boundary=x")
 SETTINGS = ServeSettings(
     hosts=("assistant.example.org", "助手.example.org"),
@@ -150,6 +151,16 @@ def test_the_server_answers_only_to_its_names(host: str, status: int) -> None:
     assert ask("GET", "/x", ("Host", host)).status == status
 
 
+def test_an_address_that_stands_for_all_is_no_name() -> None:
+    async def scenario() -> None:
+        for host in ("0.0.0.0", "::"):
+            call = Call("GET", "/x", ("Host", f"[{host}]" if ":" in host else host))
+            await Guard(Standing(), ServeSettings(host=host))(call.scope, call.receive, call.send)
+            assert call.reply().status == 421
+
+    asyncio.run(scenario())
+
+
 def test_a_name_in_chinese_is_known_as_browsers_send_it() -> None:
     sent = "助手.example.org".encode("idna").decode()
     assert ask("GET", "/x", ("Host", sent)).status == 200
@@ -238,7 +249,7 @@ def test_a_preflight_is_answered_for_pages_of_the_settings_only() -> None:
         ("/x", [JSON], 200),
         ("/x", [("Content-Type", "Application/JSON; charset=utf-8")], 200),
         ("/x", [("Content-Type", "text/plain")], 415),
-        ("/x", [("Content-Type", "application/x-www-form-urlencoded")], 415),
+        ("/x", [FILLED_IN], 415),
         ("/x", [FORM], 415),
         ("/x", [], 415),
         ("/x", [JSON, ("Content-Encoding", "gzip")], 415),
@@ -246,12 +257,24 @@ def test_a_preflight_is_answered_for_pages_of_the_settings_only() -> None:
         (UPLOADS, [FORM, ("Content-Encoding", "gzip")], 415),
         (UPLOADS + "/", [FORM], 415),
         (UPLOADS, [JSON], 200),
+        ("/signin", [FILLED_IN], 200),
+        ("/signout", [FILLED_IN], 200),
+        ("/signin", [FORM], 415),
+        ("/signin/x", [FILLED_IN], 415),
     ],
 )
 def test_a_body_is_json_and_a_file_goes_to_one_path(
     path: str, headers: list[tuple[str, str]], status: int
 ) -> None:
     assert ask("POST", path, *headers, body=[b"{}"]).status == status
+
+
+def test_what_is_filled_in_arrives_as_it_is_and_is_small() -> None:
+    app = Standing()
+    ask("POST", "/signin", FILLED_IN, body=[b"key=fw-a%2Bb"], app=app)
+    told = ask("POST", "/signin", FILLED_IN, body=[b"key=" + b"x" * 8192], app=app)
+    assert refused(told) == (413, "body_too_large")
+    assert app.seen == [("/signin", b"key=fw-a%2Bb")]
 
 
 def test_a_request_without_a_body_needs_no_media_type() -> None:
