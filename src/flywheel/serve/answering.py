@@ -143,9 +143,8 @@ def _given(
     place = _place(question, stands, num)
     known = service.cache.find(question.text, place) if place else None
     if known:
-        candidates = tuple(replace(each, question=question.text) for each in known.candidates)
-        yield candidates[0].answer
-        return Told(candidates=candidates, version=version, cached=known.how)
+        yield known.candidates[0].answer
+        return Told(candidates=known.candidates, version=version, cached=known.how)
     first = yield from answering.stream(workspace, question, stands, stopping)
     candidates = (first, *_others(service, question, stands, first, num))
     if place and not first.shortfall and not stopping.is_set:
@@ -170,8 +169,9 @@ def _place(question: Question, stands: Standing, num: int) -> Place | None:
     return Place(
         version=stands.version.number,
         reader=stands.reader,
-        sampling=(stands.num_erasures, question.version is None),
+        sampling=(question.version is None,),
         num_candidates=num,
+        num_erasures=stands.num_erasures,
     )
 
 
