@@ -345,6 +345,15 @@ def test_a_file_that_is_there_is_never_written_over(workspace: Workspace, tmp_pa
     assert len(keys.list_keys(workspace.database)) == 1
 
 
+def test_the_file_is_named_only_while_its_key_lets_somebody_in(workspace: Workspace) -> None:
+    file = workspace.root / "owner.key"
+    first_key(workspace.database, file)
+    keys.add(workspace.database, "anna", "owner")
+    assert str(file) in first_key(workspace.database, file)
+    keys.revoke(workspace.database, keys.list_keys(workspace.database)[0].id)
+    assert str(file) not in first_key(workspace.database, file)
+
+
 def test_where_an_owner_has_a_key_none_is_made(workspace: Workspace) -> None:
     keys.add(workspace.database, "anna", "owner")
     assert "flywheel keys list" in first_key(workspace.database, workspace.root / "owner.key")
@@ -522,3 +531,36 @@ def test_killed_it_takes_its_worker_along(tmp_path: Path) -> None:
         while is_there(int(pid)):
             assert time.monotonic() < until
             time.sleep(0.01)
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from flywheel.cli.serve import serve
+serve.main(sys.argv[2:], obj=Path(sys.argv[1]))
+"""
+
+
+def test_the_command_says_where_it_listens_and_where_the_key_is(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    Workspace.init(root).close()
+    with subprocess.Popen(
+        python(SERVE, str(root), "--port", "0"), stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None
+            url = child.stdout.readline().split()[-1]
+            said = child.stdout.readline() + child.stdout.readline()
+            secret = (root / "owner.key").read_text().strip()
+            assert str(root / "owner.key") in said
+            assert "flywheel turn" in said
+            with Client(int(url.rpartition(":")[2])) as client:
+                client.send(f"GET /v1/me HTTP/1.1\r\nHost: {url.removeprefix('http://')}\r\n")
+                client.send(f"Authorization: Bearer {secret}\r\n\r\n")
+                told = client.reply()
+            assert (told.status, json.loads(told.body)["role"]) == (200, "owner")
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(2 * SECONDS) == 0
+            assert secret not in said + child.stdout.read()  # and, at no terminal, no link
+        finally:
+            child.kill()

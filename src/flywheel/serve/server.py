@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import math
 import os
@@ -87,6 +88,8 @@ def serve(
             sign_ins: SignIns | None = getattr(app.state, "sign_ins", None)
             if sign_in and sign_ins is not None:
                 say(f"Sign in with a browser, once: {url}/signin?token={sign_ins.make()}")
+            if not _is_loopback(listener):
+                say("Others can reach it, and read along: put a proxy that speaks TLS before it.")
             try:
                 workspace.champion()
             except WorkspaceError as error:
@@ -262,6 +265,10 @@ def url_of(listener: socket.socket, host: str) -> str:
     return f"http://{name}:{port}"
 
 
+def _is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
 def worker_command(root: Path) -> list[str]:
     """What does the turns of a workspace, in a process of its own."""
     # -P: a file that is called click.py, in the folder of whoever starts it, is not imported.
@@ -279,7 +286,7 @@ def first_key(database: Database, file: Path) -> str:
     if any(
         each.role == "owner" and keys.state_of(each) == "valid" for each in keys.list_keys(database)
     ):
-        place = f"The first owner's key is in {file}. " if file.exists() else ""
+        place = f"An owner's key is in {file}. " if _holds(database, file) else ""
         return f"{place}`flywheel keys list` shows who may call."
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -299,3 +306,12 @@ def first_key(database: Database, file: Path) -> str:
         file.unlink()
         raise
     return f"An owner's key was made; it is in {file}, and only you can read it."
+
+
+def _holds(database: Database, file: Path) -> bool:
+    """Whether the key in the file lets somebody in."""
+    try:
+        secret = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return False
+    return keys.caller_of(database, secret) is not None
