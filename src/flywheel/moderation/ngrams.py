@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from flywheel.moderation.normal import EITHER, normal_form
+from flywheel.moderation.normal import EITHER, UNSPACED, normal_form
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,9 +28,12 @@ NUM_BUCKETS = 1 << 18
 """Four hundred short texts fill a quarter of them; a category takes 1 MB."""
 
 MOST_CHARS = 200
-"""Longer texts are looked at in parts, or a threat would drown in the pages around it."""
+"""Longer sentences are cut."""
+LEAST_COLUMNS = 12
+"""Shorter sentences join the next one: "Yes." alone means nothing. A Chinese character has two."""
 
 _SPACE = re.compile(r"\s+")
+_WIDE = re.compile(f"[{UNSPACED}\u3001-\u303f\uff01-\uff60]")
 _STRETCH = re.compile(r"(.)\1{2,}")
 _SENTENCE_END = re.compile(r"(?<=[.!?;。！？；\n])")
 
@@ -66,15 +69,24 @@ def grams(text: str) -> Grams:
 
 
 def parts(text: str) -> list[str]:
-    """A text in parts of whole sentences, as far as those are short enough."""
-    if len(text) <= MOST_CHARS:
+    """A text in its sentences, each of which is looked at alone.
+
+    Of the bench's bad lines, put amid three harmless sentences, so nine of ten are still found;
+    where sentences are joined up to 200 characters, half of them drown.
+    """
+    if len(text) < LEAST_COLUMNS:
         return [text]
-    found: list[str] = []
+    found = [""]
     for sentence in _SENTENCE_END.split(text):
         for start in range(0, len(sentence), MOST_CHARS):
             piece = sentence[start : start + MOST_CHARS]
-            if found and len(found[-1]) + len(piece) <= MOST_CHARS:
+            is_short = min(_num_columns(found[-1]), _num_columns(piece)) < LEAST_COLUMNS
+            if is_short and len(found[-1]) + len(piece) <= MOST_CHARS:
                 found[-1] += piece
             else:
                 found.append(piece)
     return found
+
+
+def _num_columns(text: str) -> int:
+    return len(text) + len(_WIDE.findall(text))

@@ -42,7 +42,7 @@ class ModerationSettings(StageSettings):
     "refuse" does not answer it."""
     output: Action = "mark"
     """About an answer: "refuse" does not give it."""
-    threshold: float = Field(default=0.5, gt=0, le=1)
+    threshold: float = Field(default=0.7, gt=0, le=1)
     """From which probability on the classifier counts. What a word list finds counts always."""
     mask_personal: bool = False
     """Masks personal data in answers, such as a user's phone number in a correction, but for what

@@ -166,8 +166,8 @@ def _check_enough(category: str, texts: Iterable[Labelled]) -> None:
     num_with, num_without = _num_with_and_without(category, texts)
     if num_with < MIN_EXAMPLES:
         raise SourceError(
-            f'"{category}" has {num_with} examples; learning a category takes {MIN_EXAMPLES}. Add '
-            f"lines, or list its phrases in moderation/words/{category}.txt, which need none."
+            f'"{category}" has {num_with} of the {MIN_EXAMPLES} examples that learning it takes. '
+            f"Add lines, or list its phrases in moderation/words/{category}.txt, which need none."
         )
     if num_without < MIN_EXAMPLES:
         raise SourceError(

@@ -6,7 +6,6 @@ name; what nothing here looks for applies to no input, and is never flagged.
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,15 +14,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from flywheel.errors import FlywheelError
 from flywheel.moderation.moderator import Verdict
 from flywheel.moderation.settings import Action, Direction
 from flywheel.serve.auth import Asker
 from flywheel.serve.errors import ApiError
 from flywheel.serve.service import Serving
 from flywheel.serve.shapes import ERRORS, MAX_TEXTS, Body, Part
-from flywheel.wheel.moderation import moderation_of
-from flywheel.wheel.workspace import Workspace
+from flywheel.wheel.moderation import Moderation
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS)
 
@@ -44,10 +41,6 @@ OPENAI_CATEGORIES = (
     "violence",
     "violence/graphic",
 )
-
-
-_UNREADABLE = "The word lists or the classifier cannot be read; the server's log says which."
-_log = logging.getLogger(__name__)
 
 
 class ModerationBody(Body):
@@ -145,17 +138,12 @@ async def moderations(service: Serving, caller: Asker, body: ModerationBody) -> 
     except ValueError as error:
         raise ApiError(400, f"input: {error}", param="input") from None
     async with service.limits.admitted(caller.key):
-        try:
-            reply = await service.run(_reply, service.workspace, texts, body.direction)
-        except FlywheelError as error:
-            _log.error("%s", error)
-            # Nothing that the caller could mend, and the message names the machine's paths.
-            raise ApiError(503, _UNREADABLE, code="moderation_unavailable") from error
+        reply = await service.run(_reply, service.moderation, texts, body.direction)
     return JSONResponse(reply, headers=service.limits.headers(caller.key))
 
 
-def _reply(workspace: Workspace, texts: Sequence[str], direction: Direction) -> dict[str, Any]:
-    moderator = moderation_of(workspace).moderator
+def _reply(moderation: Moderation, texts: Sequence[str], direction: Direction) -> dict[str, Any]:
+    moderator = moderation.moderator
     model = f"{MODEL}-{moderator.digest[:8]}" if moderator.digest else MODEL
     return {
         "id": f"modr-{uuid.uuid4().hex}",

@@ -337,7 +337,8 @@ def _pieces(conn: Connection) -> list[tuple[str, str]]:
     public = (each for each in documents.iterate_passages(conn) if PUBLIC in each.access)
     chosen = nsmallest(NUM_PIECES, ((_hash(each.id), each.document, each.text) for each in public))
     pieces = ((number, id, parts(text)) for number, id, text in chosen)
-    return [(id, of_one[number % len(of_one)]) for number, id, of_one in pieces]
+    drawn = [(id, of_one[number % len(of_one)]) for number, id, of_one in pieces]
+    return [(id, piece) for id, piece in drawn if piece.strip()]
 
 
 def _hash(id: str) -> int:
