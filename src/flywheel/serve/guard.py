@@ -34,13 +34,7 @@ FORMS = frozenset({"/signin", "/signout"})
 """The paths of pages without scripts, which can send nothing but a form."""
 _MAX_FORM_BYTES = 4 * 1024
 
-PAGES = frozenset({"/signin", "/signout"})
-"""Where pages without a script send what is filled in (session.py)."""
-
-_JSON = b"application/json"
-_FILLED_IN = b"application/x-www-form-urlencoded"
-_FILLED_IN_BYTES = 8 * 1024
-_FORM_BYTES = 4 * 2**20
+_BESIDE_FILES_BYTES = 4 * 2**20
 """What an upload's form may weigh beside its files. How large one may be is seen by who takes them
 in (documents.py); here, only what could never be kept is refused."""
 
@@ -75,7 +69,7 @@ class Guard:
         self._app, self._patience = app, patience or Patience()
         self._names = names(settings)
         self._origins = origins(settings)
-        self._max_upload_bytes = settings.upload_quota_megabytes * 2**20 + _FORM_BYTES
+        self._max_upload_bytes = settings.upload_quota_megabytes * 2**20 + _BESIDE_FILES_BYTES
         self._budget = Budget()
         self._running: set[_Running] = set()
         self.refused: Counter[str] = Counter()
@@ -163,9 +157,7 @@ class Guard:
             return self._max_upload_bytes
         if self._is_form(head):
             return _MAX_FORM_BYTES
-        if head.media_type == _FILLED_IN and head.scope["path"] in PAGES:
-            return _FILLED_IN_BYTES
-        if head.media_type != _JSON:
+        if head.media_type != b"application/json":
             raise ApiError(
                 415,
                 f"A body is application/json; a file for {UPLOADS} is multipart/form-data.",
