@@ -24,7 +24,8 @@ Decision = Literal["promoted", "kept"]
 By = Literal["gate", "owner", "rollback", "erasure"]
 """What let a version serve."""
 
-_CHAMPION = "champion"
+CHAMPION = "champion"
+"""The state that says which version serves."""
 _MAX_NUMBER = 2**31 - 1
 """What PostgreSQL compares with a number of its own."""
 _BEST = "best_version"
@@ -89,7 +90,7 @@ def next_number(conn: Connection) -> int:
 
 def champion(conn: Connection) -> Version | None:
     """The version that serves; None before the first turn."""
-    number = state.get(conn, _CHAMPION)
+    number = state.get(conn, CHAMPION)
     return None if number is None else get(conn, number)
 
 
@@ -112,7 +113,7 @@ def set_champion(
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
     conn.execute(insert(promotions), to_json(promotion) | {"number": last + 1})
-    state.put(conn, _CHAMPION, number)
+    state.put(conn, CHAMPION, number)
 
 
 def require(conn: Connection, number: int) -> Version:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.errors import UsageError
 from flywheel.records import PUBLIC, Answer, Interaction
-from flywheel.store import documents, erasures, interactions, versions
+from flywheel.store import documents, interactions, versions
+from flywheel.store import standing as standings
 from flywheel.store.versions import Version
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Standing:
     reader: Reader
     num_erasures: int
     """Grows with each; what was kept in memory before the last one may hold what was erased."""
+    last_correction: int
+    """The number of the last change of corrections."""
 
 
 def standing(workspace: Workspace, question: Question) -> Standing:
@@ -66,8 +69,9 @@ def standing(workspace: Workspace, question: Question) -> Standing:
         UsageError: the version that is asked is not there, or was erased.
     """
     with workspace.database.read() as conn:
+        marks = standings.marks(conn)
         if question.version is None:
-            version = workspace.champion(conn)
+            version = workspace.champion(conn, marks.champion)
         else:
             version = versions.require(conn, question.version)
         if version.erased and question.version is not None:
@@ -75,7 +79,8 @@ def standing(workspace: Workspace, question: Question) -> Standing:
         return Standing(
             version=version,
             reader=reader(conn, question.labels),
-            num_erasures=erasures.count(conn),
+            num_erasures=marks.num_erasures,
+            last_correction=marks.last_correction,
         )
 
 
@@ -83,15 +88,15 @@ def reader(conn: Connection, labels: Sequence[str] | None = None) -> Reader:
     """Who may see these labels, as of now; None is the owner, who sees all."""
     from flywheel.search.index import Reader
 
-    hidden = documents.hidden(conn)
-    changed = documents.access_of(conn)
+    changed = standings.changed(conn)
     known = documents.labels(conn) if labels is None else set(labels)
     readable = {PUBLIC, *known}
-    narrowed = {each for each, now in changed.items() if not readable & set(now)}
+    narrowed = {each for each, now in changed.access.items() if not readable & set(now)}
+    hidden = changed.deleted | narrowed
     return Reader(
         access=tuple(sorted(readable)),
-        hidden=tuple(sorted(hidden | narrowed)),
-        widened=tuple(sorted(changed.keys() - narrowed - hidden)),
+        hidden=tuple(sorted(hidden)),
+        widened=tuple(sorted(changed.access.keys() - hidden)),
     )
 
 
@@ -103,7 +108,9 @@ def corrected(workspace: Workspace, question: Question, stands: Standing) -> Ans
     if question.version is not None:
         return None
     started = time.perf_counter()
-    match = workspace.corrections.match(question.text, question.user, stands.reader)
+    match = workspace.corrections.match(
+        question.text, question.user, stands.reader, stands.last_correction
+    )
     if not match:
         return None
     index = _assistant(workspace, question, stands).index

@@ -19,9 +19,16 @@ class LiveCorrections:
         self._change = 0
         self._refreshing = threading.Lock()
 
-    def match(self, question: str, user: str, reader: Reader) -> Match | None:
-        """The correction that answers this user's question, if there is one."""
-        self._refresh()
+    def match(
+        self, question: str, user: str, reader: Reader, last_change: int | None = None
+    ) -> Match | None:
+        """The correction that answers this user's question, if there is one.
+
+        Args:
+            last_change: the number of the last change, where the caller has read it.
+        """
+        if last_change is None or last_change > self._change:
+            self._refresh()
         return self._index.match(question, user, reader.access)
 
     def _refresh(self) -> None:
@@ -34,4 +41,5 @@ class LiveCorrections:
                     self._index.remove(entry.correction.id)
                 else:
                     self._index.add(entry.correction)
-                self._change = max(self._change, entry.change)
+            # Last, since whoever sees this number looks no further.
+            self._change = max((self._change, *(entry.change for entry in entries)))

@@ -71,6 +71,7 @@ class Workspace:
         self.root, self.settings, self.database = root, settings, database
         self.artifacts = Artifacts(root / "artifacts")
         self._assistants: dict[int, Assistant] = {}
+        self._served: Version | None = None
         self._num_erasures: int | None = None
         self._opening = threading.RLock()
         self._live_corrections: LiveCorrections | None = None
@@ -282,19 +283,24 @@ class Workspace:
         settings = WriteSettings.model_validate(writer["write"])
         return Writer(lambda: self.engines.of(writer), index.frequencies, settings)
 
-    def champion(self, conn: Connection | None = None) -> Version:
+    def champion(self, conn: Connection | None = None, number: int | None = None) -> Version:
         """The version that serves.
 
         Args:
             conn: the connection to look with; None takes one of its own.
+            number: of the champion, where the caller has read it: the version is then as it was
+                first read, since all that serves of it never changes.
 
         Raises:
             WorkspaceError: no turn has made one yet.
         """
         if conn is None:
             with self.database.read() as opened:
-                return self.champion(opened)
-        champion = versions.champion(conn)
+                return self.champion(opened, number)
+        served = self._served
+        if served is not None and served.number == number:
+            return served
+        champion = self._served = versions.champion(conn)
         if champion is None:
             raise WorkspaceError("There is no version yet. Run `flywheel turn` first.")
         return champion

@@ -1,0 +1,60 @@
+"""How things stand, as far as every question depends on it, in two short reads.
+
+Asked one by one, the same facts took seven times as long, and as long as half a search. The
+queries are made once, since making one takes longer than running it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, or_, select
+
+from flywheel.store.tables import corrections, documents, erasures, state
+from flywheel.store.versions import CHAMPION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marks:
+    """What tells whether something else answers than before."""
+
+    champion: int | None
+    """The number of the version that serves; None before the first turn."""
+    num_erasures: int
+    """Grows with each."""
+    last_correction: int
+    """The number of the last change of corrections; 0 before the first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed:
+    """The documents that no index tells the truth about."""
+
+    deleted: frozenset[str]
+    access: dict[str, tuple[str, ...]]
+    """The labels, as of now, of those whose labels have ever changed; the deleted ones too."""
+
+
+_MARKS = select(
+    select(state.c.value).where(state.c.key == CHAMPION).scalar_subquery(),
+    select(func.count()).select_from(erasures).scalar_subquery(),
+    select(func.max(corrections.c.change)).scalar_subquery(),
+)
+_CHANGED = select(
+    documents.c.id, documents.c.access, documents.c.deleted_at, documents.c.access_changed
+).where(or_(documents.c.deleted_at.is_not(None), documents.c.access_changed))
+
+
+def marks(conn: Connection) -> Marks:
+    """As of now."""
+    champion, num_erasures, last_correction = conn.execute(_MARKS).one()
+    return Marks(champion=champion, num_erasures=num_erasures, last_correction=last_correction or 0)
+
+
+def changed(conn: Connection) -> Changed:
+    """As of now: `documents.hidden` and `documents.access_of` in one."""
+    rows = conn.execute(_CHANGED).all()
+    return Changed(
+        deleted=frozenset(row.id for row in rows if row.deleted_at is not None),
+        access={row.id: tuple(row.access) for row in rows if row.access_changed},
+    )

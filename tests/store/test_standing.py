@@ -1,0 +1,87 @@
+"""How things stand: the short reads tell what the long ones do, as soon as it is committed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flywheel.records import Correction
+from flywheel.store import corrections, documents, erasures, standing, versions
+from flywheel.store.corrections import Entry
+from flywheel.store.database import Database
+from flywheel.store.documents import StagedDocument
+from flywheel.store.erasures import Erasure
+from flywheel.store.redaction import Items
+from flywheel.store.standing import Marks
+from flywheel.store.versions import Version
+
+VERSION = Version(
+    number=1,
+    created_at="2026-01-01T00:00:00Z",
+    parent=None,
+    bundle={},
+    bundle_hash="ab",
+    decision="promoted",
+)
+CORRECTION = Correction(
+    id="c",
+    question="Where? 哪里？",
+    answer="拨动",
+    evidence=(),
+    passages=(),
+    user="ines",
+    role="curator",
+    at="2026-01-01",
+    verified=True,
+)
+
+
+def marks(database: Database) -> Marks:
+    with database.read() as conn:
+        return standing.marks(conn)
+
+
+def test_marks_of_a_blank_database(database: Database) -> None:
+    assert marks(database) == Marks(champion=None, num_erasures=0, last_correction=0)
+
+
+def test_each_commit_that_changes_answers_changes_a_mark(database: Database) -> None:
+    def promote(number: int) -> Marks:
+        version = replace(VERSION, number=number)
+        database.write(lambda conn: versions.put(conn, version))
+        database.write(lambda conn: versions.set_champion(conn, number))
+        return marks(database)
+
+    assert promote(1) == Marks(champion=1, num_erasures=0, last_correction=0)
+    assert promote(2) == Marks(champion=2, num_erasures=0, last_correction=0)
+    entry = Entry(correction=CORRECTION, key="where")
+    database.write(lambda conn: corrections.put_all(conn, [entry]))
+    assert marks(database).last_correction == 1
+    database.write(lambda conn: corrections.mark_all(conn, [replace(entry, withdrawn="x")]))
+    assert marks(database).last_correction == 2
+    erasure = Erasure(id="e", kind="user", of="ines", at="2026-01-01")
+    database.write(lambda conn: erasures.remember(conn, erasure, Items()))
+    database.write(lambda conn: versions.set_champion(conn, None))
+    assert marks(database) == Marks(champion=None, num_erasures=1, last_correction=2)
+
+
+def test_documents_that_were_deleted_or_have_other_labels_are_told(database: Database) -> None:
+    staged = [
+        StagedDocument(
+            id=id,
+            source="/handbook",
+            path=f"{id}.md",
+            title="车门",
+            language="zh-hans",
+            fate="kept",
+            added_at="2026-01-01T00:00:00Z",
+        )
+        for id in ("as it was", "deleted", "closed", "both")
+    ]
+    database.write(lambda conn: documents.put_all(conn, [(each, []) for each in staged]))
+    database.write(lambda conn: documents.set_access(conn, ["closed", "both"], ["人事", "hr"]))
+    database.write(lambda conn: documents.mark_deleted(conn, ["deleted", "both"], "2026-01-02"))
+    with database.read() as conn:
+        changed = standing.changed(conn)
+        assert changed.deleted == documents.hidden(conn) == {"deleted", "both"}
+        assert changed.access == documents.access_of(conn)
+        assert changed.access == dict.fromkeys(("closed", "both"), ("人事", "hr"))
