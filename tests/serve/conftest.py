@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-import uvicorn
 
 from flywheel.records import Role
+from flywheel.serve.server import Server, bind, make_config, url_of
 from flywheel.wheel import keys
 from flywheel.wheel.ingest import add
+from flywheel.wheel.serving import ServeSettings
 from flywheel.wheel.turn import turn
 from flywheel.wheel.workspace import Workspace
 
@@ -92,19 +93,19 @@ class Served:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Runs an app on a free port; gives its URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        thread.join(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    settings = ServeSettings(port=0, grace_seconds=1)
+    with bind("127.0.0.1", 0) as listener:
+        server = Server(make_config(app, settings), settings.grace_seconds)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            thread.join(0.01)
+        try:
+            yield url_of(listener, "127.0.0.1")
+        finally:
+            server.should_exit = True
+            thread.join(20)
 
 
 @pytest.fixture(scope="session")
