@@ -216,6 +216,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begins a request."""
         if not self.url.startswith(b"/"):  # a proxy's form, whose host the app would not see
             raise ValueError("not a path")
+        if self.parser.get_method() == b"CONNECT":  # is an upgrade whatever headers it has
+            raise ValueError("not a proxy")
         if self.parser.should_upgrade():
             return  # read again, without that
         if len(self.pipeline) >= self.open_connections.bounds.num_pipelined:
