@@ -42,7 +42,7 @@ NUM_TEXTS = 2_000
 NUM_PIECES = 333
 """Of each set of documents, others than those, from which it learns what is harmless."""
 DOCUMENTS = ("articles of statutes", "medical answers", "manuals of Debian")
-LARGE_CHARS = 2_000_000
+LARGE_CHARS = 500_000
 QUESTIONS = ("How do I reset the tyre pressure warning light?", "轮胎压力警告灯怎么复位？")
 
 Trick = Callable[[str, random.Random], str]
@@ -310,7 +310,7 @@ def print_speed(moderator: Moderator, lists: Sequence[Phrase], sets: Sequence[Te
     rows = []
     for name, way in ways.items():
         asked = [1e6 * seconds(way, question) for question in QUESTIONS]
-        rate = len(large) / seconds(way, large, 1) / 1e6
+        rate = len(large) / seconds(way, large, 1, 5) / 1e6
         rows.append([name, *(f"{each:.0f} µs" for each in asked), f"{rate:.1f} M/s"])
     print_table(
         f"Speed, {len([each for each in lists if not each.is_exception])} phrases",
@@ -319,10 +319,10 @@ def print_speed(moderator: Moderator, lists: Sequence[Phrase], sets: Sequence[Te
     )
 
 
-def seconds(way: Callable[[str], object], text: str, num: int = 500) -> float:
-    """The best of five means."""
+def seconds(way: Callable[[str], object], text: str, num: int = 50, rounds: int = 40) -> float:
+    """The best of many short rounds, since others use the machine, too."""
     best = float("inf")
-    for _ in range(5 if num > 1 else 2):
+    for _ in range(rounds):
         started = time.perf_counter()
         for _ in range(num):
             way(text)

@@ -19,7 +19,7 @@ def classifier(*words: str) -> Classifier:
     """Each word is a category: the more of its n-grams a text has, the more probable."""
     weights = np.zeros((NUM_BUCKETS, len(words)), np.float32)
     for column, word in enumerate(words):
-        weights[grams(word).buckets, column] = 1
+        weights[grams([word]).buckets, column] = 1
     return Classifier(
         categories=words,
         weights=weights,

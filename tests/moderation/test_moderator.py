@@ -27,7 +27,7 @@ def classifier_of(*words: str) -> Classifier:
     """Takes every text with one of these words, more or less, for an insult."""
     weights = np.zeros((NUM_BUCKETS, 1), np.float32)
     for word in words:
-        weights[grams(word).buckets] = 1
+        weights[grams([word]).buckets] = 1
     return Classifier(
         categories=("insults",),
         weights=weights,

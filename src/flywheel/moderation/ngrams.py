@@ -1,6 +1,6 @@
 """A text as hashed n-grams of characters: what the classifier sees.
 
-    B buckets · N distinct buckets of a text
+    B buckets · T texts · N distinct buckets of each text, those of all texts in one row
 
 Runs of one to five characters of the normal form, in small letters, each stretch of a letter cut
 to two: neither words nor a dictionary are needed, and Chinese is as good as English. Hashing
@@ -10,6 +10,7 @@ bounds the size for any text, and keeps no word of those that were learned from.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,7 +21,7 @@ from flywheel.moderation.normal import EITHER, UNSPACED, normal_form
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Buckets: TypeAlias = npt.NDArray[np.int64]
+    Integers: TypeAlias = npt.NDArray[np.int64]
     Floats: TypeAlias = npt.NDArray[np.float64]
 
 LONGEST = 5
@@ -45,34 +46,47 @@ _SHIFT = np.uint64(64 - (NUM_BUCKETS.bit_length() - 1))
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """The distinct buckets of a text, int64 [N], in order, and how often each occurs, [N]."""
+    """What several texts hold, text by text and bucket by bucket."""
 
-    buckets: Buckets
-    counts: Floats
+    texts: Integers
+    """[N]: which text, from 0."""
+    buckets: Integers
+    """[N]."""
+    values: Floats
+    """[N]: what it counts. How often it occurs, damped; those of a text have length one."""
 
 
-def grams(text: str) -> Grams:
-    """The n-grams of a text. One with nothing visible has none."""
-    squeezed = _STRETCH.sub(r"\1\1", _SPACE.sub(" ", normal_form(text).replace(EITHER, "i")))
-    if not squeezed.strip():
-        return Grams(np.zeros(0, np.int64), np.zeros(0))
-    # The spaces at both ends say where it begins and ends.
-    coded = f" {squeezed.strip()} ".encode("utf-32-le")
-    codes = np.frombuffer(coded, dtype=np.uint32).astype(np.uint64)
-    hashes, rolling = [], np.zeros(len(codes) + 1, np.uint64)
+def grams(texts: Sequence[str]) -> Grams:
+    """The n-grams of texts. One with nothing visible has none."""
+    # The spaces at both ends say where a text begins and ends.
+    lines = [f" {squeezed} " if (squeezed := _squeezed(text)) else "" for text in texts]
+    codes = np.frombuffer("".join(lines).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+    text_of = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
+    found, rolling = [], np.zeros(len(codes) + 1, np.uint64)
     for length in range(1, min(LONGEST, len(codes)) + 1):
         rolling = (rolling[:-1] + codes[length - 1 :] + np.uint64(1)) * _STEP
         rolling ^= rolling >> np.uint64(29)
-        hashes.append(rolling * _MIX >> _SHIFT)
-    buckets, counts = np.unique(np.concatenate(hashes).astype(np.int64), return_counts=True)
-    return Grams(buckets, counts.astype(np.float64))
+        within = text_of[: len(rolling)] == text_of[length - 1 :]
+        buckets = (rolling * _MIX >> _SHIFT).astype(np.int64)
+        found.append((text_of[: len(rolling)] * NUM_BUCKETS + buckets)[within])
+    together, counts = np.unique(
+        np.concatenate([np.zeros(0, np.int64), *found]), return_counts=True
+    )
+    of, values = together // NUM_BUCKETS, 1 + np.log(counts)
+    lengths = np.sqrt(np.bincount(of, values**2, len(texts)))
+    return Grams(of, together % NUM_BUCKETS, values / lengths[of])
+
+
+def _squeezed(text: str) -> str:
+    normal = normal_form(text).replace(EITHER, "i")
+    return _STRETCH.sub(r"\1\1", _SPACE.sub(" ", normal)).strip()
 
 
 def parts(text: str) -> list[str]:
     """A text in its sentences, each of which is looked at alone.
 
-    Of the bench's bad lines, put amid three harmless sentences, so nine of ten are still found;
-    where sentences are joined up to 200 characters, half of them drown.
+    Bad lines that were learned are all found again amid harmless sentences; where sentences are
+    joined up to 200 characters, half of them drown.
     """
     if len(text) < LEAST_COLUMNS:
         return [text]

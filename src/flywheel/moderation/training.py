@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from flywheel.errors import SourceError
-from flywheel.moderation.classifier import Classifier, sigmoid, weighed
+from flywheel.moderation.classifier import Classifier, sigmoid
 from flywheel.moderation.ngrams import NUM_BUCKETS, grams
 from flywheel.moderation.settings import CATEGORY_HINT, is_category
 from flywheel.records import Score
@@ -49,6 +49,8 @@ STRENGTH = 10.0
 100 no better, and weighing rare n-grams up helps one language as much as it harms the other."""
 
 NUM_BINS = 5
+TEXTS_AT_ONCE = 1_000
+"""Whose n-grams are counted together."""
 
 Z = 1.959964
 """Standard deviations that hold 95 %."""
@@ -193,15 +195,16 @@ class _Data:
                 for group, piece in enumerate(pieces, start=first)
             ),
         ]
-        found = [grams(each.text) for each in texts]
+        starts = range(0, len(texts), TEXTS_AT_ONCE)
+        found = [grams([each.text for each in texts[at : at + TEXTS_AT_ONCE]]) for at in starts]
+        rows = np.concatenate([each.texts + at for at, each in zip(starts, found, strict=True)])
+        values = np.concatenate([each.values for each in found])
+        buckets = np.concatenate([each.buckets for each in found])
         self.texts = texts
         self.is_piece: Booleans = np.arange(len(texts)) >= len(labelled)
-        self.buckets: Integers = np.unique(np.concatenate([each.buckets for each in found]))
-        columns = np.searchsorted(self.buckets, np.concatenate([each.buckets for each in found]))
-        ends = np.cumsum([0, *(len(each.buckets) for each in found)])
-        values = np.concatenate([weighed(each) for each in found])
+        self.buckets, columns = np.unique(buckets, return_inverse=True)
         shape = (len(texts), len(self.buckets))
-        self.rows: csr_matrix = csr_matrix((values, columns, ends), shape=shape)
+        self.rows: csr_matrix = csr_matrix((values, (rows, columns)), shape=shape)
         self.weights = np.array([each.weight for each in texts])
         self.is_chinese: Booleans = np.array([has_han(each.text) for each in texts])
 

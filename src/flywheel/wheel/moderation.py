@@ -62,8 +62,8 @@ FOLDER = "moderation"
 WORDS = "words"
 
 NUM_PIECES = 1_000
-"""Pieces of documents that teach what is harmless: without them, of four texts in prose one was
-taken for a threat, with them one of forty (bench/moderation.py)."""
+"""Pieces of documents that teach what is harmless: without them 5.8 % of answers in prose were
+taken for something by default, with them 1.7 % (bench/moderation.py)."""
 
 NAMES_NO_CATEGORY = "its reason names no category"
 TOO_FEW = "too few texts of its category"
