@@ -41,10 +41,9 @@ from flywheel.serve.shapes import ERRORS, Body, CitationOut
 from flywheel.store import corrections, interactions
 from flywheel.store import feedback as feedback_store
 from flywheel.store.corrections import Entry
-from flywheel.store.redaction import ERASED
 from flywheel.wheel import feedback as wheel
 from flywheel.wheel import sight
-from flywheel.wheel.feedback import REPLACED, Accepted, is_readable
+from flywheel.wheel.feedback import REPLACED, Accepted
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.review import Waiting, waiting
 from flywheel.wheel.workspace import Workspace
@@ -495,10 +494,7 @@ def _withdraw(workspace: Workspace, id: str, caller: Caller) -> None:
 
 
 def _check_correction(workspace: Workspace, id: str, caller: Caller) -> None:
-    with workspace.database.read() as conn:
-        entry = corrections.get(conn, id)
-    is_there = entry is not None and entry.withdrawn != ERASED
-    if not is_there or not (entry and is_readable(entry.correction, caller.access)):
+    if not sight.sees_correction(workspace, id, caller):
         raise ApiError(404, "There is no such correction.", code="correction_not_found")
 
 

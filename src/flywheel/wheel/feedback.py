@@ -199,10 +199,11 @@ def withdraw(
 
 def is_readable(correction: Correction, labels: Sequence[str] | None) -> bool:
     """Whether who may read these labels may read a correction; None reads everything."""
-    return _may_read(labels, correction.access)
+    return may_read(labels, correction.access)
 
 
-def _may_read(labels: Sequence[str] | None, access: Sequence[str]) -> bool:
+def may_read(labels: Sequence[str] | None, access: Sequence[str]) -> bool:
+    """Whether who has these labels may read what has the others; None reads everything."""
     return labels is None or not {PUBLIC, *labels}.isdisjoint(access)
 
 
@@ -349,7 +350,7 @@ def _relocated(workspace: Workspace, entries: Sequence[Entry]) -> Iterator[Entry
         evidence = locate_all(workspace, [each.correction.evidence for each in group], labels)
         for entry, each in zip(group, evidence, strict=True):
             there = (access[id] for id in entry.correction.passages if id in access)
-            closed = [now for now in there if not _may_read(labels, now)]
+            closed = [now for now in there if not may_read(labels, now)]
             after = replace(
                 entry, correction=border.located(entry.correction, each, labels, closed)
             )

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flywheel.records import PUBLIC, Interaction, Passage
+from flywheel.records import Interaction, Passage
 from flywheel.store import corrections, documents, interactions
+from flywheel.store.redaction import ERASED
 from flywheel.wheel import answering
 from flywheel.wheel.answering import Question
-from flywheel.wheel.feedback import is_readable
+from flywheel.wheel.feedback import is_readable, may_read
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,6 +38,19 @@ def may_judge(conn: Connection, interaction: Interaction, caller: Caller) -> boo
     if interaction.user == caller.name:
         return True
     return _concerns(interaction, caller) and _may_read(conn, interaction, caller)
+
+
+def sees_correction(workspace: Workspace, id: str, caller: Caller) -> bool:
+    """Whether there is such a correction, that the caller may read."""
+    with workspace.database.read() as conn:
+        entry = corrections.get(conn, id)
+        if entry is None or entry.withdrawn == ERASED:
+            return False
+        if not is_readable(entry.correction, caller.access):
+            return False
+        # One that is withdrawn is not followed any more when its documents are closed.
+        held = documents.access_of_passages(conn, entry.correction.passages)
+    return not entry.withdrawn or all(may_read(caller.access, each) for each in held.values())
 
 
 def passage(workspace: Workspace, id: str, labels: Sequence[str] | None) -> Passage | None:
@@ -80,5 +94,4 @@ def _stand_open(conn: Connection, ids: Iterable[str], labels: Sequence[str] | No
     staged = documents.get_all(conn, wanted)
     if staged.keys() != wanted or any(each.deleted_at for each in staged.values()):
         return False
-    readable = None if labels is None else {PUBLIC, *labels}
-    return readable is None or all(readable & set(each.access) for each in staged.values())
+    return all(may_read(labels, each.access) for each in staged.values())
