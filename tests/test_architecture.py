@@ -21,6 +21,7 @@ SOURCE = ROOT / "src" / "flywheel"
 NOT_IMPORTED = {
     "lxml-html-clean",  # trafilatura imports it
     "psycopg",  # SQLAlchemy imports it by the store's URL
+    "uvloop",  # uvicorn imports it
 }
 EXTRAS = ("postgresql", "embedding", "model")
 HOMELESS = {"utils.py", "helpers.py", "common.py"}
