@@ -155,12 +155,31 @@ def test_capital_i_may_be_an_l() -> None:
 
 @pytest.mark.parametrize(
     ("line", "problem"),
-    [("***", "no letter"), ("! ", "no letter"), ("x", "one letter alone"), ("👍", "no letter")],
+    [
+        ("***", "no letter"),
+        ("! ", "no letter"),
+        ("x", "one letter alone"),
+        ("👍", "no letter"),
+        ("b" * 201, "at most 200"),
+    ],
 )
 def test_line_that_cannot_be_looked_for_is_named(line: str, problem: str) -> None:
     with pytest.raises(FileFormatError, match=problem) as raised:
         lists(f"bomb\n{line}\n")
     assert raised.value.line == 2
+
+
+def test_long_phrase_is_not_tried_in_all_ways() -> None:
+    words = ["so", "it"] * 30
+    of = lists(" ".join([*words, "ends"]))
+    for gap in ("  ", " - ", " \n ", "=="):
+        assert found(gap.join([*words, "goes on"]), of) == []
+        assert len(found(gap.join([*words, "ends"]), of)) == 1
+
+
+def test_text_of_nothing_but_tricks_is_searched_once() -> None:
+    for text in ("b" * 20_000, "b.o.m." * 5_000, "k i l l " * 5_000, "$s" * 10_000, "1l|" * 9_000):
+        assert len(LISTS.find(text)) <= len(text)
 
 
 def test_no_list_finds_nothing() -> None:

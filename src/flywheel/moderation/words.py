@@ -40,12 +40,16 @@ _SIGN = r"[-._*~·+^=]"
 _WITHIN_WORD = rf"{_SIGN}{{0,3}}"
 _BETWEEN_UNSPACED = r"[- ._*~·+^=@#$%&]{0,3}"
 _LOOSE = r"""[- _*~·+^='"]{0,3}"""
-_BETWEEN_WORDS = rf"(?:{_LOOSE}\n?{_LOOSE}|[.,:;/\\!?|]{{1,3}})"
+# No gap can be read in two ways, or a long phrase would try them all at every word.
+_BETWEEN_WORDS = rf"(?:{_LOOSE}(?:\n{_LOOSE})?|[.,:;/\\!?|]{{1,3}})"
 _SPELLED = r"(?:[^\w\n]|_){1,4}"
 
 _NEVER_DOUBLED = frozenset("ahijkquvwxy")
 """Letters that English doubles in next to no word: twice is already stretched, as in fuuck. All
 others only from three on, or `god` would be found in good."""
+
+MOST_CHARS = 200
+"""Of a phrase."""
 
 MOST_STRETCHED = 40
 """A letter that is repeated more often hides the word from readers, too; and a hostile text of
@@ -142,6 +146,8 @@ def read_phrases(category: str, text: str, path: Path) -> list[Phrase]:
         )
         if not phrase.units:
             raise FileFormatError(path, number, "no letter and no digit to look for")
+        if len(phrase.text) > MOST_CHARS:
+            raise FileFormatError(path, number, f"a phrase has at most {MOST_CHARS} characters")
         if phrase.num_letters == 1 and not _is_unspaced(phrase.units[0]):
             raise FileFormatError(path, number, "one letter alone stands in too many texts")
         phrases.append(phrase)
