@@ -33,11 +33,12 @@ from flywheel.errors import (
 from flywheel.store import audit, dump, feedback, interactions, jobs, state
 from flywheel.store.jobs import Job, TurnArguments
 from flywheel.store.tables import SCHEMA, sessions
-from flywheel.wheel import erasure, keys, server_lock, swap, unpacking
+from flywheel.wheel import erasure, keys, restore_plan, server_lock, swap, unpacking
 from flywheel.wheel.backup import Manifest, backup
 from flywheel.wheel.erasure import erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.restore import restore
+from flywheel.wheel.settings import load_settings
 from flywheel.wheel.tarball import Writer
 from flywheel.wheel.workspace import WORKER_LOCK, Workspace
 
@@ -405,22 +406,19 @@ def test_other_database_takes_the_place_of_the_workspaces_own(domain: Domain, ma
         '[store]\nurl = """\nsqlite:///a.db"""\n',
     ],
 )
-def test_settings_name_the_database_and_say_the_rest_as_before(
-    made: Path, elsewhere: Path, toml: str
-) -> None:
-    made = repacked(made, lambda members: members.update({"flywheel.toml": toml.encode()}))
+def test_settings_name_the_database_and_say_the_rest_as_before(tmp_path: Path, toml: str) -> None:
+    file = tmp_path / "flywheel.toml"
+    file.write_text(toml)
     url = 'sqlite:///b "车" \\.db'
-    try:
-        restore(made, elsewhere, store=url)
-    except SettingsError as error:
-        assert toml.startswith("store") or '"""' in toml
-        assert "below [store]" in str(error)
-        assert not elsewhere.exists()
-    else:
-        text = (elsewhere / "flywheel.toml").read_text()
-        assert all(line in text for line in toml.splitlines() if "a.db" not in line)
-        with Workspace.open(elsewhere) as restored:
-            assert restored.settings.store.url == url
+    if toml.startswith("store") or '"""' in toml:
+        with pytest.raises(SettingsError, match=r"below \[store\]"):
+            restore_plan.change_url(file, url)
+        assert file.read_text() == toml
+        return
+    restore_plan.change_url(file, url)
+    text = file.read_text()
+    assert all(line in text for line in toml.splitlines() if "a.db" not in line)
+    assert load_settings(file).store.url == url
 
 
 @pytest.mark.parametrize("revision", ["0001", "0005"])
@@ -549,6 +547,7 @@ def nonsense(members: dict[str, bytes]) -> None:
             change("flywheel.toml", b'[store]\nurl = "postgresql+psycopg://u@db.invalid/x"\n'),
             "--store",
         ),
+        (change("database/state-000001.jsonl", b'{"key": "champion", "value": {}}\n'), "no sense"),
         (bundle, "artifacts or erasures"),
         (nonsense, "make no sense"),
     ],
@@ -681,7 +680,11 @@ def test_killed_in_a_new_folder_there_is_a_workspace_or_none(
     made: Path, elsewhere: Path, killed: Killer, moment: str
 ) -> None:
     assert killed.run(moment, ["restore", str(made), str(elsewhere)]) == -9
-    swap.settle(elsewhere)
+    if moment != COMMITTED:  # else the next restore finds out
+        swap.settle(elsewhere)
+    if moment == COMMITTED:
+        with pytest.raises(UsageError, match="is a workspace"):
+            restore(made, elsewhere)
     if moment in OLD:
         assert not Workspace.is_at(elsewhere)
         assert {each.name for each in elsewhere.iterdir()} == {".restore.lock"}

@@ -73,10 +73,12 @@ def restore(
 
     root = expanded(folder) if folder else _found(context)
     file = expanded(file)
+    over = yes
     if Workspace.is_at(root) and not yes:
         _confirm(root, wheel.read_manifest(file, root.absolute()))
+        over = True
     with show.progress_bar() as progress:
-        made = wheel.restore(file, root, store=store, over=True, progress=progress)
+        made = wheel.restore(file, root, store=store, over=over, progress=progress)
     if as_json:
         show.print_json(
             {

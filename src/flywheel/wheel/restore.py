@@ -100,6 +100,7 @@ def restore(
     """
     started = time.perf_counter()
     root = folder.expanduser().absolute()
+    swap.settle(root)
     if Workspace.is_at(root) and not over:
         raise UsageError(f"{root} is a workspace. Name another folder, or say --yes to replace it.")
     if store:
@@ -208,6 +209,8 @@ def _embeddings(database: Database) -> set[str]:
     try:
         with database.read() as conn:
             bundles = [each.bundle for each in versions.list_versions(conn)]
+            for read in (versions.champion, versions.best, versions.history, key_store.list_keys):
+                read(conn)
             jobs.list_jobs(conn)
             kinds = {each.kind for each in erasures.list_erasures(conn)}
         keys_of_parts = [str(key) for bundle in bundles for _, key in parts_of(bundle)]

@@ -69,7 +69,7 @@ def plan(staging: Path, root: Path, before: Before | None, store: str) -> Plan:
     settings = load_settings(staging / SETTINGS)
     named = _store_of(settings, before, store)
     if named != settings.store.url:
-        _change_url(staging / SETTINGS, named)
+        change_url(staging / SETTINGS, named)
         settings = load_settings(staging / SETTINGS)
     url = database_url(named, root)
     parsed = parse_url(url)
@@ -170,7 +170,7 @@ def _refuse_others(root: Path, journal: Journal) -> None:
             raise UsageError(f"{root} holds {name} already. Name another folder.")
 
 
-def _change_url(file: Path, url: str) -> None:
+def change_url(file: Path, url: str) -> None:
     """Lets the settings name another database, and leaves everything else as it is written.
 
     Raises:
