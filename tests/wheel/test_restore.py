@@ -40,7 +40,7 @@ from flywheel.wheel.feedback import accept
 from flywheel.wheel.restore import restore
 from flywheel.wheel.settings import load_settings
 from flywheel.wheel.tarball import Writer
-from flywheel.wheel.workspace import WORKER_LOCK, Workspace
+from flywheel.wheel.workspace import SERVER_LOCK, WORKER_LOCK, Workspace
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain
@@ -277,11 +277,11 @@ def test_uploaded_file_that_was_erased_since_does_not_come_back(
     assert holding(domain.workspace, SECRET) == []
 
 
-@pytest.mark.parametrize("lock", [server_lock.SERVER_LOCK, WORKER_LOCK])
+@pytest.mark.parametrize("lock", [SERVER_LOCK, WORKER_LOCK])
 def test_workspace_that_is_served_is_refused_with_what_to_do(
     domain: Domain, made: Path, lock: str
 ) -> None:
-    held = server_lock.shared(domain.root) if lock == server_lock.SERVER_LOCK else None
+    held = server_lock.shared(domain.root) if lock == SERVER_LOCK else None
     if held is None:
         import fcntl
 
