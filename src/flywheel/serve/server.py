@@ -31,6 +31,7 @@ from flywheel.serve.guard import GUARD, Guard
 from flywheel.serve.protocol import SocketBounds, bounded
 from flywheel.serve.supervisor import Supervisor
 from flywheel.wheel import keys, server_lock
+from flywheel.wheel.workspace import KEY_FILE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
 
 LOG = logging.getLogger("flywheel.server")
-
-KEY_FILE = "owner.key"
 
 KEEP_ALIVE_SECONDS = 65
 """Longer than clients and proxies keep an idle connection, so that they are the ones to close."""

@@ -22,10 +22,8 @@ from flywheel.wheel.checkup import WAIT_SECONDS, Finding, Patient, fail, ok, war
 from flywheel.wheel.keys import hash_of
 from flywheel.wheel.settings import ExamSettings, load_settings
 from flywheel.wheel.versions import problem_of
-from flywheel.wheel.workspace import WORKER_LOCK, Workspace
-from flywheel.wheel.workspace import _absolute as database_url
+from flywheel.wheel.workspace import KEY_FILE, WORKER_LOCK, Workspace, database_url
 
-OWNER_KEY = "owner.key"
 ERASE_LOCK = "flywheel.lock"
 """What an erase holds, as an add and a turn do (workspace.py)."""
 KEY_DAYS = 14
@@ -160,7 +158,7 @@ def index(patient: Patient) -> Iterator[Finding]:
 def permissions(patient: Patient) -> Iterator[Finding]:
     """Whether others on this machine can read keys, questions or a password."""
     problems = []
-    key = patient.root / OWNER_KEY
+    key = patient.root / KEY_FILE
     if key.is_file() and key.stat().st_mode & _OPEN_TO_OTHERS:
         problems.append(fail(f"permissions: others can read {key}", f"chmod 600 {key}"))
     if not patient.root.stat().st_mode & stat.S_IXOTH:
@@ -202,7 +200,7 @@ def keys(patient: Patient) -> Iterator[Finding]:
         soon = (patient.now + timedelta(days=KEY_DAYS)).isoformat(timespec="milliseconds")
         valid = [each for each in every if each.state(now) == "valid"]
         ending = [each for each in valid if each.state(soon) != "valid"]
-        file = patient.root / OWNER_KEY
+        file = patient.root / KEY_FILE
         if file.is_file():
             secret = file.read_text(encoding="utf-8").strip()
             held = key_store.of_hash(conn, hash_of(secret))

@@ -30,10 +30,16 @@ from flywheel.store.versions import Version
 from flywheel.wheel import examination, feedback, ingest, proof, stages, turn, uploads
 from flywheel.wheel.erasable import find, full_name, items_of
 from flywheel.wheel.incoming import clear_leftovers
+from flywheel.wheel.moderation import forget_erased
 from flywheel.wheel.proof import MIN_BYTES, Needles, Proof, pieces, without_others
 from flywheel.wheel.stages import Progress
 from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import Workspace
+
+_UNTRAINED = (
+    "the moderation classifier had learned from it and is deleted: `flywheel moderation train` "
+    "makes it again"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +80,13 @@ def erase(
         version = replace_champion(workspace, erasure, progress)
         delete_artifacts(workspace, made=workspace.artifacts.keys() - cached)
         clear_leftovers(workspace)
+        is_moderated_without = forget_erased(workspace)
         workspace.database.compact([table.name for table in redaction.every_table()])
         proven = check(workspace, erasure)
         is_uploaded = uploads.is_uploaded(full_name(workspace, kind, name))
         notes = tuple(_notes(workspace, erasure, is_uploaded))
+        if is_moderated_without:
+            notes += (_UNTRAINED,)
         finish(workspace, erasure)
     with workspace.database.read() as conn:
         champion = versions.champion(conn)

@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flywheel.errors import WorkspaceBusy
-from flywheel.wheel.workspace import WORKER_LOCK
-
-SERVER_LOCK = "server.lock"
+from flywheel.wheel.workspace import SERVER_LOCK, WORKER_LOCK
 
 
 @contextmanager

@@ -52,7 +52,12 @@ UPLOADS = "uploads"
 WORKER_LOCK = "worker.lock"
 """Held by the one that does the jobs (jobs.py)."""
 
+SERVER_LOCK = "server.lock"
+KEY_FILE = "owner.key"
+"""The first owner's key, where a server made it."""
+
 _LOCK = "flywheel.lock"
+_FILES = (_LOCK, WORKER_LOCK, SERVER_LOCK, KEY_FILE)
 _SQLITE = "sqlite:///"
 
 
@@ -109,7 +114,7 @@ class Workspace:
         if not (root / settings_file.FILE).is_file():
             raise WorkspaceError(f"{root} is no workspace. Make one with `flywheel init {folder}`.")
         settings = load_settings(root / settings_file.FILE)
-        return cls(root, settings, Database.open(_absolute(settings.store.url, root)))
+        return cls(root, settings, Database.open(database_url(settings.store.url, root)))
 
     @staticmethod
     def is_at(folder: Path | str) -> bool:
@@ -140,11 +145,11 @@ class Workspace:
         What was uploaded is one by its own source, and none beside that.
         """
         root = self.root.resolve()
-        database = make_url(_absolute(self.settings.store.url, root)).database or ""
-        own = {root / name for name in (settings_file.FILE, _LOCK, WORKER_LOCK)}
+        database = make_url(database_url(self.settings.store.url, root)).database or ""
+        own = {root / name for name in (settings_file.FILE, *_FILES)}
         own |= {Path(database + suffix) for suffix in ("", "-wal", "-shm", "-journal")}
         own.add(root / self.settings.exam.file)
-        folders = {self.artifacts.root.resolve(), root / UPLOADS}
+        folders = {self.artifacts.root.resolve(), root / UPLOADS, root / "moderation"}
         return path in own or not folders.isdisjoint(path.parents)
 
     @contextmanager
@@ -365,8 +370,8 @@ def _question(
     )
 
 
-def _absolute(url: str, root: Path) -> str:
-    """An SQLite path is relative to the workspace, wherever the command was typed."""
+def database_url(url: str, root: Path) -> str:
+    """The database that the settings name: an SQLite path is relative to the workspace, wherever the command was typed."""
     path = url.removeprefix(_SQLITE)
     if path == url or path.startswith("/"):
         return url
