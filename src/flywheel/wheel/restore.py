@@ -33,8 +33,7 @@ from flywheel.wheel.restore_plan import STAGED, Before, Plan, refuse_full
 from flywheel.wheel.restore_plan import plan as plan_of
 from flywheel.wheel.settings import Settings, load_settings
 from flywheel.wheel.versions import parts_of, problem_of
-from flywheel.wheel.workspace import Workspace
-from flywheel.wheel.workspace import _absolute as database_url
+from flywheel.wheel.workspace import Workspace, database_url
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -26,7 +26,7 @@ from flywheel.wheel.backup import ARTIFACTS, EXAM, FOLDERS, ROWS, SETTINGS, is_i
 from flywheel.wheel.replay import Past
 from flywheel.wheel.settings import Settings, load_settings
 from flywheel.wheel.swap import Journal
-from flywheel.wheel.workspace import _absolute as database_url
+from flywheel.wheel.workspace import database_url
 
 STAGED = "staged.db"
 """What holds the rows until they are put where they belong."""

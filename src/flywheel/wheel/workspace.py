@@ -21,7 +21,7 @@ from flywheel.records import Answer, from_json
 from flywheel.store import versions
 from flywheel.store.database import Database
 from flywheel.store.versions import Version
-from flywheel.wheel import answering
+from flywheel.wheel import answering, swap
 from flywheel.wheel import settings as settings_file
 from flywheel.wheel.answering import Question
 from flywheel.wheel.engines import Engines
@@ -107,10 +107,12 @@ class Workspace:
 
         Raises:
             WorkspaceError: there is none, or a newer release has made it.
+            WorkspaceBusy: a restore into it is ending.
             SettingsError: flywheel.toml is wrong.
             StoreError: the database does not answer.
         """
         root = Path(folder).expanduser().absolute()
+        swap.settle(root)  # a restore that was interrupted ends here: as the old state or the new
         if not (root / settings_file.FILE).is_file():
             raise WorkspaceError(f"{root} is no workspace. Make one with `flywheel init {folder}`.")
         settings = load_settings(root / settings_file.FILE)
@@ -371,7 +373,8 @@ def _question(
 
 
 def database_url(url: str, root: Path) -> str:
-    """The database that the settings name: an SQLite path is relative to the workspace, wherever the command was typed."""
+    """The database that the settings name, wherever the command was typed: an SQLite path is
+    relative to the workspace."""
     path = url.removeprefix(_SQLITE)
     if path == url or path.startswith("/"):
         return url
