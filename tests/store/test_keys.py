@@ -72,3 +72,15 @@ def test_sessions_end_one_by_one_and_when_they_expire(database: Database) -> Non
 def test_state_of_a_key_follows_the_time() -> None:
     assert (DESK.state(LATER), BOSS.state(NOW), BOSS.state(LATER)) == ("valid", "valid", "expired")
     assert replace(BOSS, revoked_at=NOW).state(LATER) == "revoked"
+
+
+def test_stamp_tells_that_a_key_was_made_revoked_or_has_expired(database: Database) -> None:
+    def stamp(at: str) -> keys.Stamp:
+        with database.read() as conn:
+            return keys.stamp(conn, at)
+
+    assert stamp(NOW) == (0, 0, 0)
+    put_both(database)
+    assert (stamp(NOW), stamp(LATER)) == ((2, 0, 0), (2, 0, 1))
+    database.write(lambda conn: keys.revoke(conn, "b", LATER))
+    assert stamp(NOW) == (2, 1, 0)

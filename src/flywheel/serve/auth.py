@@ -6,9 +6,12 @@ it. `asker`, `curator` and `owner` are the dependencies by which a route says wh
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,6 +19,7 @@ from fastapi import Depends, Request
 from flywheel.records import Role
 from flywheel.serve.errors import ApiError
 from flywheel.serve.service import Service, service_of
+from flywheel.store.keys import Stamp
 from flywheel.wheel import keys
 from flywheel.wheel.keys import Caller
 
@@ -32,8 +36,18 @@ _MAX_KNOWN = 10_000
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Who was let in."""
+
+    caller: Caller
+    epoch: int
+    until: float
+    """When to ask again in any case, by the clock."""
+
+
 class Callers:
-    """Callers by their secret, remembered for a second."""
+    """Callers by their secret. Whether any key was revoked is asked once a second for all."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """
@@ -41,7 +55,12 @@ class Callers:
             clock: seconds that never run backwards.
         """
         self._clock = clock
-        self._known: dict[str, tuple[float, Caller | None]] = {}
+        self._known: dict[str, _Known] = {}
+        self._stamp: Stamp | None = None
+        self._epoch = 0
+        """Grows when keys have changed: who was known before that is asked for again."""
+        self._trusted_until = -math.inf
+        self._looking: asyncio.Future[None] | None = None
 
     def has_known(self, scheme: str, secret: str) -> bool:
         """Whether this secret has let somebody in before, and was not found invalid since."""
@@ -50,23 +69,42 @@ class Callers:
     def forget(self) -> None:
         """Asks again who each of them is: somebody was let out."""
         self._known.clear()
+        self._epoch += 1
 
     async def of(self, service: Service, scheme: str, secret: str) -> Caller | None:
         """Who calls with a key (`key`) or a session's cookie (`cookie`)."""
-        now = self._clock()
+        await self._look(service)
+        now, epoch = self._clock(), self._epoch
         name = _name(scheme, secret)
         known = self._known.get(name)
-        if known and known[0] > now:
-            return known[1]
+        if known and known.epoch == epoch and now < known.until:
+            return known.caller
         look_up = keys.caller_of if scheme == "key" else keys.caller_of_session
         caller = await service.run(look_up, service.workspace.database, secret)
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
-        if caller is not None:
-            self._known[name] = (now + KNOWN_SECONDS, caller)
-        else:
+        if caller is None:
             self._known.pop(name, None)
+        elif epoch == self._epoch:  # else what was read may be older than the change
+            until = math.inf if scheme == "key" else now + KNOWN_SECONDS
+            self._known[name] = _Known(caller, epoch, until)
         return caller
+
+    async def _look(self, service: Service) -> None:
+        """Sees whether keys have changed, unless that was seen within the last second."""
+        if self._clock() < self._trusted_until:
+            return
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._read_stamp(service))
+        await asyncio.shield(self._looking)
+
+    async def _read_stamp(self, service: Service) -> None:
+        now = self._clock()
+        stamp = await service.run(keys.stamp, service.workspace.database)
+        if stamp != self._stamp:
+            self._epoch += 1
+            self._stamp = stamp
+        self._trusted_until = now + KNOWN_SECONDS
 
 
 def _name(scheme: str, secret: str) -> str:

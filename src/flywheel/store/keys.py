@@ -6,9 +6,20 @@ A secret never comes here, only its hash.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from flywheel.records import Role
 from flywheel.store.tables import keys, sessions
@@ -48,6 +59,21 @@ class Session:
     expires_at: str
 
 
+class Stamp(NamedTuple):
+    """What tells whether another one lets in than before; keys are revoked, and never deleted."""
+
+    num_keys: int
+    num_revoked: int
+    num_expired: int
+
+
+_STAMP = select(
+    func.count(),
+    func.count(keys.c.revoked_at),
+    func.count(case((keys.c.expires_at <= bindparam("at", type_=Text), 1))),
+)
+
+
 def put(conn: Connection, key: Key, hash: str) -> None:
     """Keeps a new key."""
     access = None if key.access is None else list(key.access)
@@ -65,6 +91,11 @@ def of_hash(conn: Connection, hash: str) -> Key | None:
     """The key whose secret has that hash, if there is one; also where it is no longer valid."""
     row = conn.execute(select(keys).where(keys.c.hash == hash)).one_or_none()
     return None if row is None else _key(row)
+
+
+def stamp(conn: Connection, at: str) -> Stamp:
+    """Another one than before, where a key was made, revoked or has expired since. At that time."""
+    return Stamp(*conn.execute(_STAMP, {"at": at}).one())
 
 
 def list_keys(conn: Connection) -> list[Key]:

@@ -21,7 +21,7 @@ from flywheel.records import PUBLIC, Role
 from flywheel.store import audit, corrections, documents
 from flywheel.store import keys as key_store
 from flywheel.store.audit import Act
-from flywheel.store.keys import Key, KeyState, Session
+from flywheel.store.keys import Key, KeyState, Session, Stamp
 
 if TYPE_CHECKING:
     from flywheel.store.database import Database
@@ -162,6 +162,12 @@ def key_of(database: Database, secret: str) -> Key | None:
     with database.read() as conn:
         key = key_store.of_hash(conn, hash_of(secret))
     return key if key and state_of(key) == "valid" else None
+
+
+def stamp(database: Database) -> Stamp:
+    """Another one than before, where a key was made, revoked or has expired since."""
+    with database.read() as conn:
+        return key_store.stamp(conn, _text(datetime.now(UTC)))
 
 
 def caller_of(database: Database, secret: str) -> Caller | None:
