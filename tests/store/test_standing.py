@@ -11,7 +11,7 @@ from flywheel.store.database import Database
 from flywheel.store.documents import StagedDocument
 from flywheel.store.erasures import Erasure
 from flywheel.store.redaction import Items
-from flywheel.store.standing import Marks
+from flywheel.store.standing import Marks, ModelMarks
 from flywheel.store.versions import Version
 
 VERSION = Version(
@@ -62,6 +62,22 @@ def test_each_commit_that_changes_answers_changes_a_mark(database: Database) -> 
     database.write(lambda conn: erasures.remember(conn, erasure, Items()))
     database.write(lambda conn: versions.set_champion(conn, None))
     assert marks(database) == Marks(champion=None, num_erasures=1, last_correction=2)
+
+
+def test_another_model_may_be_the_one_to_ask_as_soon_as_a_version_came_or_was_erased(
+    database: Database,
+) -> None:
+    def seen(number: int | None = None) -> ModelMarks:
+        with database.read() as conn:
+            return standing.model_marks(conn, number)
+
+    assert seen() == seen(1) == ModelMarks(champion=None, newest=None, erased=None)
+    database.write(lambda conn: versions.put(conn, VERSION))
+    assert seen(1) == ModelMarks(champion=None, newest=1, erased=None)
+    database.write(lambda conn: versions.put(conn, replace(VERSION, number=2, erased="e")))
+    database.write(lambda conn: versions.set_champion(conn, 1))
+    assert seen(1) == seen() == ModelMarks(champion=1, newest=2, erased=None)
+    assert seen(2) == ModelMarks(champion=1, newest=2, erased="e")
 
 
 def test_documents_that_were_deleted_or_have_other_labels_are_told(database: Database) -> None:

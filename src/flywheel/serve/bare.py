@@ -15,7 +15,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 from starlette.responses import JSONResponse
 
-from flywheel.engine.protocol import Engine, Piece, Request, Sampling
+from flywheel.engine.protocol import Piece, Request, Sampling
 from flywheel.engine.stopping import Stopping
 from flywheel.records import Message
 from flywheel.serve import replies
@@ -90,18 +90,10 @@ async def _answer(asking: _Asking, http: HttpRequest) -> Response:
             f"The bare model needs the role curator; the key's is {caller.role}.",
             param="model",
         )
-    engine = await service.run(bare.engine, service.workspace)
-    if engine is None:
-        raise ApiError(
-            404,
-            "There is no model here yet. `flywheel turn --model` builds one.",
-            param="model",
-            code="model_not_found",
-        )
     headers = service.limits.headers(caller.key)
     if asking.body.stream:
-        return EventStream(asking.events(engine), headers)
-    reply = await while_listening(http.receive, asking.reply(engine))
+        return EventStream(asking.events(), headers)
+    reply = await while_listening(http.receive, asking.reply())
     return JSONResponse(reply, headers=headers)
 
 
@@ -132,20 +124,23 @@ class _Asking:
         self._choices = [_Choice() for _ in range(request.num_choices)]
         self._num_prompt = 0
 
-    async def reply(self, engine: Engine) -> dict[str, Any]:
+    async def reply(self) -> dict[str, Any]:
         """The whole answer."""
-        async with self.service.limits.admitted(self.caller.key):
-            async with self._work(engine) as work, aclosing(work.batches()) as batches:
-                async for batch in batches:
-                    for piece in batch:
-                        self._take(piece)
+        async with (
+            self.service.limits.admitted(self.caller.key),
+            self._work() as work,
+            aclosing(work.batches()) as batches,
+        ):
+            async for batch in batches:
+                for piece in batch:
+                    self._take(piece)
         return self.whole(self._usage())
 
-    async def events(self, engine: Engine) -> AsyncGenerator[bytes, None]:
+    async def events(self) -> AsyncGenerator[bytes, None]:
         """The same as events; what has come together goes together."""
         has_begun: set[int] = set()
         async with self.service.limits.admitted(self.caller.key):
-            async with self._work(engine) as work, aclosing(work.batches()) as batches:
+            async with self._work() as work, aclosing(work.batches()) as batches:
                 async for batch in batches:
                     if not batch and not has_begun:
                         yield b": the model reads\n\n"
@@ -174,8 +169,16 @@ class _Asking:
         """A chunk of these choices."""
         raise NotImplementedError
 
-    def _work(self, engine: Engine) -> Work[Piece, None]:
+    def _work(self) -> Work[Piece, None]:
         def pieces(stopping: Stopping) -> Generator[Piece, None, None]:
+            engine = bare.engine(self.service.workspace)
+            if engine is None:
+                raise ApiError(
+                    404,
+                    "There is no model here yet. `flywheel turn --model` builds one.",
+                    param="model",
+                    code="model_not_found",
+                )
             with stopping.watching(engine.generate(self.request)) as generation:
                 yield from generation
 

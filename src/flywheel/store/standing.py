@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Integer, bindparam, func, or_, select
 
-from flywheel.store.tables import corrections, documents, erasures, state
+from flywheel.store.tables import corrections, documents, erasures, state, versions
 from flywheel.store.versions import CHAMPION
 
 
@@ -27,6 +27,17 @@ class Marks:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ModelMarks:
+    """What tells whether another model is the one to ask."""
+
+    champion: int | None
+    newest: int | None
+    """The number of the newest version."""
+    erased: str | None
+    """The erasure that took away what one version held."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Changed:
     """The documents that no index tells the truth about."""
 
@@ -40,6 +51,13 @@ _MARKS = select(
     select(func.count()).select_from(erasures).scalar_subquery(),
     select(func.max(corrections.c.change)).scalar_subquery(),
 )
+_MODEL_MARKS = select(
+    select(state.c.value).where(state.c.key == CHAMPION).scalar_subquery(),
+    select(func.max(versions.c.number)).scalar_subquery(),
+    select(versions.c.erased)
+    .where(versions.c.number == bindparam("number", type_=Integer))
+    .scalar_subquery(),
+)
 _CHANGED = select(
     documents.c.id, documents.c.access, documents.c.deleted_at, documents.c.access_changed
 ).where(or_(documents.c.deleted_at.is_not(None), documents.c.access_changed))
@@ -49,6 +67,12 @@ def marks(conn: Connection) -> Marks:
     """As of now."""
     champion, num_erasures, last_correction = conn.execute(_MARKS).one()
     return Marks(champion=champion, num_erasures=num_erasures, last_correction=last_correction or 0)
+
+
+def model_marks(conn: Connection, number: int | None) -> ModelMarks:
+    """As of now, with the mark of the version of that number, if it is of one."""
+    champion, newest, erased = conn.execute(_MODEL_MARKS, {"number": number}).one()
+    return ModelMarks(champion=champion, newest=newest, erased=erased)
 
 
 def changed(conn: Connection) -> Changed:

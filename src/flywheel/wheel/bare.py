@@ -7,19 +7,47 @@ else that of the newest version that was tried with one; else the engine that th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from flywheel.answer.prompt import PROMPT_VERSION
-from flywheel.store import versions
+from flywheel.store import standing, versions
+from flywheel.store.standing import ModelMarks
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from flywheel.engine.protocol import Engine
     from flywheel.wheel.workspace import Workspace
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What was found last, and what told that it was right."""
+
+    writer: dict[str, Any]
+    number: int | None
+    """The version that it is of; None where the settings name it."""
+    marks: ModelMarks
+
+
+_known: WeakKeyDictionary[Workspace, _Known] = WeakKeyDictionary()
+"""All versions would else be read for each request, which takes longer than all the rest of it."""
+
+
 def writer(workspace: Workspace) -> dict[str, Any] | None:
     """What words answers, as a bundle has it; None where there is nothing."""
-    return next(_writers(workspace), None)
+    known = _known.get(workspace)
+    with workspace.database.read() as conn:
+        marks = standing.model_marks(conn, known.number if known else None)
+        if known and known.marks == marks and _is_there(workspace, known.writer):
+            return known.writer
+        number, found = next(_writers(workspace, conn), (None, None))
+        marks = standing.model_marks(conn, number)
+    if found is not None:
+        _known[workspace] = _Known(writer=found, number=number, marks=marks)
+    return found
 
 
 def engine(workspace: Workspace) -> Engine | None:
@@ -32,19 +60,19 @@ def engine(workspace: Workspace) -> Engine | None:
     return None if found is None else workspace.engines.of(found)
 
 
-def _writers(workspace: Workspace) -> Iterator[dict[str, Any]]:
-    with workspace.database.read() as conn:
-        champion = versions.champion(conn)
-        newest = list(reversed(versions.list_versions(conn)))
+def _writers(workspace: Workspace, conn: Connection) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """Each with the version that it is of."""
+    champion = versions.champion(conn)
+    newest = list(reversed(versions.list_versions(conn)))
     for version in [champion, *newest] if champion else newest:
         for each in version.bundle.get("writers", {}).values():
             if not version.erased and _is_there(workspace, each):
-                yield each
+                yield version.number, each
     settings = workspace.settings
     if settings.engine.url:
         named = {"url": settings.engine.url, "model": settings.engine.model}
         write = settings.write.model_dump(mode="json")
-        yield {"model": "", "engine": named, "write": write, "prompt": PROMPT_VERSION}
+        yield None, {"model": "", "engine": named, "write": write, "prompt": PROMPT_VERSION}
 
 
 def _is_there(workspace: Workspace, writer: dict[str, Any]) -> bool:
