@@ -74,7 +74,7 @@ def whole(
         server = Server(make_config(app, workspace.settings.serve, bounds), grace_seconds=0)
         started = threading.Event()
         server.on_started = started.set
-        thread = threading.Thread(target=server.run, args=([listener],))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:
             assert started.wait(SECONDS)
@@ -85,5 +85,5 @@ def whole(
             )
         finally:
             server.should_exit = True
-            thread.join()
+            thread.join(SECONDS)
             listener.close()
