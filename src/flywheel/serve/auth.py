@@ -125,13 +125,11 @@ async def caller(request: Request) -> Caller:
             "Send a key: Authorization: Bearer KEY. `flywheel keys add` makes one.",
             code="missing_api_key",
         )
-    address = address_of(request)
-    # Who was let in before guesses nothing, and need not wait for others behind his proxy.
-    if not service.callers.has_known(scheme, secret):
-        service.guesses.check(address)
     found = await service.callers.of(service, scheme, secret)
     if found is None:
-        service.guesses.count(address)
+        # Only now: whoever guesses behind a proxy locks nobody out who comes with a valid key, and
+        # one of 2^256 is not found by being told at once.
+        service.guesses.wrong(address_of(request))
         raise ApiError(
             401,
             "This key lets nobody in: it is unknown, revoked or expired.",

@@ -228,6 +228,15 @@ class Guesses:
         """Notes a wrong key."""
         self._buckets.take(_network(address))
 
+    def wrong(self, address: str) -> None:
+        """Notes a wrong key, where that is not one too many.
+
+        Raises:
+            ApiError: 429, it is.
+        """
+        self.check(address)
+        self.count(address)
+
 
 def _network(address: str) -> str:
     """What counts as one guesser: whoever has an IPv6 address has 2^64 of them."""

@@ -189,11 +189,10 @@ async def sign_in(
     request: Request, service: Serving, form: Annotated[SignInForm, Form()]
 ) -> Response:
     """Starts a session by a one-time link's token or by a key; another than was there before."""
-    address, words = address_of(request), _words(request)
-    service.guesses.check(address)
+    words = _words(request)
     key, problem = await _key(request, service, form, words)
     if key is None:
-        service.guesses.count(address)
+        service.guesses.wrong(address_of(request))
         return _page(words, problem=problem, status=401)
     cookie = await service.run(
         keys.sign_in, service.workspace.database, key, instead_of=cookie_of(request)
