@@ -17,8 +17,9 @@ from flywheel.search.index import PassageIndex
 from flywheel.store import corrections, documents, exam_items, interactions, redaction, versions
 from flywheel.store.erasures import TargetKind
 from flywheel.store.exam_items import ExamItem
-from flywheel.wheel import erasable, examination, ingest, lineage, proof
+from flywheel.wheel import answering, erasable, examination, ingest, lineage, proof
 from flywheel.wheel import versions as wheel_versions
+from flywheel.wheel.answering import Question
 from flywheel.wheel.erasure import Erased, erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import turn
@@ -92,6 +93,41 @@ def test_erased_file_is_in_no_version_and_in_no_file(filled: Domain) -> None:
     with pytest.raises(UsageError, match="no earlier champion"):
         wheel_versions.rollback(workspace)
     assert filled.turn().sitting is None, "the index is the one that a turn would build"
+
+
+def test_what_is_answered_while_an_erase_looks_for_its_rows_goes_too(
+    filled: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, finds = filled.workspace, erasable.find
+    late: list[str] = []
+
+    def find(workspace: Workspace, kind: TargetKind, name: str) -> redaction.Items:
+        items = finds(workspace, kind, name)
+        asked = workspace.ask("What is buried under the old oak tree?").interaction
+        said = Feedback(id="f1", kind="flag", user="ann", role="asker", at="", interaction=asked)
+        accept(workspace, [said])
+        late.append(asked)
+        return items
+
+    monkeypatch.setattr("flywheel.wheel.erasure.find", find)
+    erase(workspace, "source", str(filled.documents / "diary.md"))
+
+    assert holding(workspace, "golden teapot") == []
+    with workspace.database.read() as conn:
+        kept = interactions.get(conn, late[0])
+    assert kept is not None and kept.candidates == ()
+
+
+def test_an_answer_that_an_erase_overtook_is_not_kept(filled: Domain) -> None:
+    workspace = filled.workspace
+    asked = Question(text="What is buried under the old oak tree?")
+    stands = answering.standing(workspace, asked)
+    given = answering.drained(answering.stream(workspace, asked, stands))
+    assert "golden teapot" in given.answer
+    erase(workspace, "source", str(filled.documents / "diary.md"))
+
+    assert answering.keep(workspace, asked, [given], 1, num_erasures=stands.num_erasures) == ""
+    assert holding(workspace, "golden teapot") == []
 
 
 def test_erased_user_is_gone_with_what_others_were_shown_of_him(filled: Domain) -> None:

@@ -38,6 +38,8 @@ class Told:
 
     candidates: tuple[Answer, ...]
     version: int
+    interaction: str = ""
+    """What it is kept under; empty where nothing is kept."""
     cached: Cached = ""
     """Whether the answer was known, to the same question or to a paraphrase of it."""
     categories: tuple[str, ...] = ()
@@ -70,7 +72,10 @@ def tell(
         return replace(rest, categories=told.categories)
     if not stopping.is_set:
         started = time.perf_counter()
-        answering.keep(service.workspace, question, told.candidates, told.version, id)
+        kept = answering.keep(
+            service.workspace, question, told.candidates, told.version, id, stands.num_erasures
+        )
+        told = replace(told, interaction=kept)
         service.metrics.step.labels("store").observe(time.perf_counter() - started)
     _count(service, told)
     return told

@@ -156,7 +156,7 @@ class _Asking:
             about = replies.about_answer(answer)
             choices.append(replies.chat_choice(index, text, _finish(ending, told), about))
         texts = [choice["message"]["content"] for choice in choices]
-        return replies.chat(head, choices, self._usage(texts), self._about(head, told))
+        return replies.chat(head, choices, self._usage(texts), self._about(told))
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The same as events: the first candidate as it comes, then the others."""
@@ -186,7 +186,7 @@ class _Asking:
                 yield self._event(
                     head,
                     [replies.chat_delta(index, finish=_finish(ending, told), about=about)],
-                    self._about(head, told) if is_last else None,
+                    self._about(told) if is_last else None,
                 )
             usage = self._usage(shown)
             if self._wants_usage:
@@ -224,9 +224,9 @@ class _Asking:
         self.service.metrics.tokens.labels("answer").inc(num_told)
         return replies.usage(num_prompt, num_told)
 
-    def _about(self, head: Head, told: Told) -> dict[str, Any]:
+    def _about(self, told: Told) -> dict[str, Any]:
         return {
-            "interaction": "" if told.is_refused else head.id.removeprefix("chatcmpl-"),
+            "interaction": told.interaction,
             "version": told.version,
             "question": self.question.text,
             "cached": told.cached,

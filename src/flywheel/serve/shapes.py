@@ -310,7 +310,7 @@ class AboutAnswer(BaseModel):
 class AboutReply(BaseModel):
     """What Flywheel tells of a whole reply."""
 
-    interaction: str = Field(description="what feedback on it refers to; empty if refused")
+    interaction: str = Field(description="what feedback refers to; empty where nothing is kept")
     version: int
     question: str = Field(description="as it was understood, follow-ups resolved")
     cached: Literal["", "exact", "paraphrase"]

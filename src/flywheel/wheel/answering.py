@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.errors import UsageError
 from flywheel.records import PUBLIC, Answer, Interaction
-from flywheel.store import documents, interactions, versions
+from flywheel.store import documents, erasures, interactions, versions
 from flywheel.store import standing as standings
 from flywheel.store.versions import Version
 
@@ -163,6 +163,7 @@ def keep(
     candidates: Sequence[Answer],
     version: int,
     id: str = "",
+    num_erasures: int | None = None,
 ) -> str:
     """Keeps an interaction; gives its id once it is on disk.
 
@@ -170,6 +171,8 @@ def keep(
 
     Args:
         id: what it is kept under; empty makes one.
+        num_erasures: how many there had been when the question came. Where there were more since,
+            the answer may hold what is gone: nothing is kept, and the id is empty.
     """
     from flywheel.collect import privacy
 
@@ -182,8 +185,14 @@ def keep(
         user=question.user,
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
-    workspace.database.write(lambda conn: interactions.put(conn, interaction))
-    return interaction.id
+
+    def write(conn: Connection) -> str:
+        if num_erasures not in (None, erasures.count(conn)):
+            return ""
+        interactions.put(conn, interaction)
+        return interaction.id
+
+    return workspace.database.write(write)
 
 
 def drained(stream: Generator[str, None, R]) -> R:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -89,6 +89,41 @@ def items_of(conn: Connection, kind: TargetKind, name: str) -> Items:
         if its_kind not in _OWN_WORDS and (id in on_shown or copied.found_in_texts(texts))
     }
     return replace(own, shown=frozenset(shown), feedback=own.feedback | said)
+
+
+def items_since(
+    conn: Connection, kind: TargetKind, name: str, taken: Items, texts: Collection[str]
+) -> Items:
+    """What came in of a target while what there was of it was found and taken: questions are
+    answered meanwhile, and an answer that had begun is kept when it ends.
+
+    Args:
+        name: the target's full name.
+        taken: what was taken.
+        texts: that stood in it.
+    """
+    ids = taken.interactions | taken.feedback | taken.documents
+    own = items_of(conn, kind, name)
+    copied = without_others(conn, Needles(pieces(texts, MIN_BYTES[kind])), kind, ids)
+    shown = {
+        id
+        for id, _, candidates in redaction.shown(conn)
+        if id not in ids and (_cites(candidates, taken) or _shows(candidates, taken, copied))
+    }
+    on_shown = redaction.acts_on(conn, shown)
+    own_words = () if kind == "source" else _OWN_WORDS
+    said = {
+        id
+        for id, its_kind, each in redaction.said(conn)
+        if (id in on_shown and its_kind not in _OWN_WORDS)
+        or (its_kind not in own_words and copied.found_in_texts(each))
+    }
+    return replace(own, shown=own.shown | shown, feedback=own.feedback | said)
+
+
+def _cites(candidates: str, items: Items) -> bool:
+    """Whether what was shown was found in an erased document."""
+    return not items.documents.isdisjoint(_SHOWN_DOCUMENT.findall(candidates))
 
 
 def _shows(candidates: str, items: Items, copied: Needles) -> bool:

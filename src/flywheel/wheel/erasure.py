@@ -28,7 +28,7 @@ from flywheel.store.erasures import Erasure, TargetKind
 from flywheel.store.redaction import Items
 from flywheel.store.versions import Version
 from flywheel.wheel import examination, feedback, ingest, proof, stages, turn, uploads
-from flywheel.wheel.erasable import find, full_name, items_of
+from flywheel.wheel.erasable import find, full_name, items_of, items_since
 from flywheel.wheel.incoming import clear_leftovers
 from flywheel.wheel.moderation import forget_erased
 from flywheel.wheel.proof import MIN_BYTES, Needles, Proof, pieces, without_others
@@ -73,9 +73,12 @@ def erase(
     started = time.perf_counter()
     with workspace.exclusive():
         items = find(workspace, kind, name)
-        erasure = _begin(workspace, kind, full_name(workspace, kind, name))
+        full = full_name(workspace, kind, name)
+        erasure = _begin(workspace, kind, full)
         if items:
             take(workspace, erasure, items)
+        while late := _come_since(workspace, erasure, full):
+            take(workspace, erasure, late)
         cached = workspace.artifacts.keys()
         version = replace_champion(workspace, erasure, progress)
         delete_artifacts(workspace, made=workspace.artifacts.keys() - cached)
@@ -83,7 +86,7 @@ def erase(
         is_moderated_without = forget_erased(workspace)
         workspace.database.compact([table.name for table in redaction.every_table()])
         proven = check(workspace, erasure)
-        is_uploaded = uploads.is_uploaded(full_name(workspace, kind, name))
+        is_uploaded = uploads.is_uploaded(full)
         notes = tuple(_notes(workspace, erasure, is_uploaded))
         if is_moderated_without:
             notes += (_UNTRAINED,)
@@ -125,6 +128,18 @@ def take(workspace: Workspace, erasure: Erasure, items: Items) -> None:
         _write_down(workspace, erasure, texts)
 
     workspace.database.write(write)
+
+
+def _come_since(workspace: Workspace, erasure: Erasure, name: str) -> Items:
+    """What there is of it since it was taken; also where an earlier try did not see it."""
+    with workspace.database.read() as conn:
+        taken = Items(
+            interactions=frozenset(erasures.taken_by(conn, erasure.id, "interaction")),
+            feedback=frozenset(erasures.taken_by(conn, erasure.id, "feedback")),
+            documents=frozenset(erasures.taken_by(conn, erasure.id, "document", "file")),
+        )
+        texts = _written_down(workspace, erasure)
+        return items_since(conn, erasure.kind, name, taken, texts)
 
 
 def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress) -> Version | None:
