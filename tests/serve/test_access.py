@@ -17,7 +17,7 @@ from flywheel.search.index import Reader
 from flywheel.serve import cache
 from flywheel.wheel import sight, stages
 
-NUM_QUESTIONS = 240
+NUM_QUESTIONS = 300
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,10 @@ def test_no_reply_holds_what_its_reader_may_not_read(world: World) -> None:
 
 def test_what_is_hidden_of_what_was_learned_shapes_no_answer(world: World) -> None:
     assert world.shaped_by_what_is_hidden(30) == []
+
+
+def test_no_answer_tells_which_words_stand_in_what_is_hidden(world: World) -> None:
+    assert world.told_apart(30) == []
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from flywheel.answer.write import Writer, Written, WrittenLanguage
 from flywheel.engine.protocol import Sampling
 from flywheel.engine.stopping import Stopping
 from flywheel.records import Answer, Hit
+from flywheel.search.frequencies import Frequencies
 from flywheel.search.index import PassageIndex, Reader
 from flywheel.search.learned import LearnedRanker
 from flywheel.search.question_field import Neighbours
@@ -54,6 +55,8 @@ class _Found:
     hits: list[Hit]
     near: Neighbours | None
     features: tuple[float, ...] | None
+    frequencies: Frequencies
+    """Of what the reader may see."""
 
 
 class Assistant:
@@ -92,7 +95,7 @@ class Assistant:
         """
         found = self._find(question, reader or Reader())
         answer = found.answer
-        if writer := self._writer(answer):
+        if writer := self._writer(found):
             started = time.perf_counter()
             written = writer.write(question, found.hits[:NUM_PASSAGES])
             answer = _worded(answer, written, found.hits, time.perf_counter() - started)
@@ -117,7 +120,7 @@ class Assistant:
         """
         found = self._find(question, reader or Reader())
         answer = found.answer
-        writer = self._writer(answer)
+        writer = self._writer(found)
         if writer is None:
             yield answer.answer
             return answer
@@ -143,7 +146,7 @@ class Assistant:
         others: list[Answer] = []
         while len(others) < num:
             hits = [hit for hit in found.hits if hit.passage.id not in used]
-            drafted = self._draft(first.question, hits, found.near)
+            drafted = self._draft(first.question, hits, found.near, found.frequencies)
             if not drafted.citations:
                 break
             used |= {citation.passage for citation in drafted.citations}
@@ -160,11 +163,12 @@ class Assistant:
     def _find(self, question: str, reader: Reader) -> _Found:
         """What the documents tell, quoted, and whether it is to be said."""
         started = time.perf_counter()
+        frequencies = self.index.of(reader).frequencies
         near = self.ranker.around(question, reader) if self.ranker else None
         hits = self.search(question, reader, near)
         searched = time.perf_counter()
-        drafted = self._draft(question, hits, near)
-        values = features(question, hits, self.index.frequencies) if hits else None
+        drafted = self._draft(question, hits, near, frequencies)
+        values = features(question, hits, frequencies) if hits else None
         decision = decide(hits, values, self.calibration, self.deciding)
         done = time.perf_counter()
         answer = Answer(
@@ -183,11 +187,13 @@ class Assistant:
                 "total": 1000 * (done - started),
             },
         )
-        return _Found(answer=answer, hits=hits, near=near, features=values)
+        return _Found(answer=answer, hits=hits, near=near, features=values, frequencies=frequencies)
 
-    def _writer(self, answer: Answer) -> Writer | None:
+    def _writer(self, found: _Found) -> Writer | None:
         """Who words an answer, if anybody does."""
-        return self.writers.get(language_of(answer.question)) if answer.kind == "answer" else None
+        answer = found.answer
+        writer = self.writers.get(language_of(answer.question)) if answer.kind == "answer" else None
+        return writer and writer.weighed_by(found.frequencies)
 
     def quoting_only(self) -> Assistant:
         """The same, with nobody who words the answers."""
@@ -210,13 +216,16 @@ class Assistant:
         Args:
             near: what the version learned that is close to the question; None leaves it out.
         """
-        hits = rank(question, self.index.search(question, reader), self.index.frequencies)
+        frequencies = self.index.of(reader).frequencies
+        hits = rank(question, self.index.search(question, reader), frequencies)
         return self.ranker.rank(near, hits, reader) if self.ranker and near else hits
 
-    def _draft(self, question: str, hits: list[Hit], near: Neighbours | None) -> Draft:
+    def _draft(
+        self, question: str, hits: list[Hit], near: Neighbours | None, frequencies: Frequencies
+    ) -> Draft:
         if self.choice is None or near is None:
-            return draft(question, hits, self.index.frequencies, self.quoting)
-        return self.choice.draft(near, hits)
+            return draft(question, hits, frequencies, self.quoting)
+        return self.choice.weighed_by(frequencies).draft(near, hits)
 
 
 def _worded(quoted: Answer, written: Written, hits: list[Hit], seconds: float) -> Answer:

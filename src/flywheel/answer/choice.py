@@ -20,6 +20,7 @@ import numpy as np
 from flywheel.answer.quote import Draft, Quoter, Quotes, compose
 from flywheel.answer.settings import QuoteSettings
 from flywheel.records import Hit
+from flywheel.search.index import MOST_STATISTICS, remembered
 from flywheel.search.terms import has_han
 from flywheel.search.trees import Trees
 from flywheel.search.vectors import TermMatrix, aligned, stacked
@@ -198,6 +199,16 @@ class LearnedChoice:
         self._told, self._trees = told, trees
         self._frequencies, self._settings = frequencies, settings
         self._expectation = Expectation(told, frequencies)
+        self._others: dict[Frequencies, LearnedChoice] = {}
+
+    def weighed_by(self, frequencies: Frequencies) -> LearnedChoice:
+        """The same choice, where words weigh otherwise: for a reader who may not see all."""
+        if frequencies is self._frequencies:
+            return self
+        return remembered(self._others, frequencies, self._with, MOST_STATISTICS)
+
+    def _with(self, frequencies: Frequencies) -> LearnedChoice:
+        return LearnedChoice(self._told, self._trees, frequencies, self._settings)
 
     def draft(self, near: Neighbours, hits: Sequence[Hit]) -> Draft:
         """The draft of most worth; empty where nothing was found."""

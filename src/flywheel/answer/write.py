@@ -10,6 +10,7 @@ tell, that is the answer. Which languages a version writes in is decided by the 
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -67,6 +68,13 @@ class Written:
     """Why the documents are to be quoted instead; empty where they need not."""
 
 
+@dataclass(slots=True)
+class _Rest:
+    """How long an engine is left alone, whoever asks."""
+
+    until: float = 0.0
+
+
 class Writer:
     """A version's model, ready to word answers; its engine is opened when it is first asked."""
 
@@ -85,11 +93,17 @@ class Writer:
         """
         self._engine, self._frequencies, self._settings = engine, frequencies, settings
         self._is_strict = is_strict
-        self._asked_again_at = 0.0
+        self._rest = _Rest()
 
     def strict(self) -> Writer:
         """The same, where an engine that fails is an error: it says nothing of the model."""
         return Writer(self._engine, self._frequencies, self._settings, is_strict=True)
+
+    def weighed_by(self, frequencies: Frequencies) -> Writer:
+        """The same, where words weigh otherwise: for a reader who may not see all."""
+        other = copy.copy(self)
+        other._frequencies = frequencies
+        return other
 
     def write(self, question: str, hits: Sequence[Hit]) -> Written:
         """The whole answer.
@@ -125,7 +139,7 @@ class Writer:
             FlywheelError: the engine failed, and the writer is strict.
         """
         answer = Collector(language_of(question))
-        if time.monotonic() < self._asked_again_at:
+        if time.monotonic() < self._rest.until:
             return answer.fallen_short("the model did not answer a moment ago")
         stopping = stopping or Stopping()
         try:
@@ -137,7 +151,7 @@ class Writer:
             if self._is_strict:
                 raise
             if not stopping.is_set:
-                self._asked_again_at = time.monotonic() + LEFT_ALONE_SECONDS
+                self._rest.until = time.monotonic() + LEFT_ALONE_SECONDS
             return answer.fallen_short(str(error))
         return answer.written()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from lancedb import AsyncTable
     from lancedb.query import MatchQuery
 
+K = TypeVar("K")
 T = TypeVar("T")
+V = TypeVar("V")
 
 # Lance's own log speaks of folders that it creates; a user has no use for it.
 os.environ.setdefault("LANCE_LOG", "error")
@@ -182,13 +184,18 @@ def _row(passage: Passage) -> dict[str, Any]:
 _COLUMNS = ["id", "document", "title", "headings", "text", "language", "position", "path", "access"]
 
 
+_Part = tuple[str, tuple[str, ...]]
+"""The passages of a document that carry the same labels."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What decides whether a reader may see all that an index holds."""
+    """What decides which passages of an index a reader may see."""
 
     access: frozenset[tuple[str, ...]]
     """The different labels of passages."""
     documents: frozenset[str]
+    parts: frozenset[_Part]
 
     def is_open_to(self, reader: Reader) -> bool:
         """Whether no passage is hidden from this reader."""
@@ -196,6 +203,30 @@ class _Held:
         return self.documents.isdisjoint(reader.hidden) and not any(
             readable.isdisjoint(labels) for labels in self.access
         )
+
+    def hidden_from(self, reader: Reader) -> frozenset[_Part]:
+        """What this reader may not see; the same as `Reader.sees` says."""
+        readable, hidden, widened = set(reader.access), set(reader.hidden), set(reader.widened)
+        closed = {labels for labels in self.access if readable.isdisjoint(labels)}
+        return frozenset(
+            (document, labels)
+            for document, labels in self.parts
+            if document in hidden or (labels in closed and document not in widened)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """How rare each term is among some passages, and these as vectors of it."""
+
+    frequencies: Frequencies
+    vectors: TermVectors
+
+
+MOST_STATISTICS = 16
+"""Of readers who see different documents; each takes a few bytes for each term that is hidden."""
+MOST_READERS = 1_000
+"""Readers of whom is remembered what is hidden from them."""
 
 
 class PassageIndex:
@@ -210,6 +241,31 @@ class PassageIndex:
         self._recent = RecentPassages(self._read)
         self.frequencies = Frequencies.load(folder)
         self.vectors = TermVectors(folder, self.frequencies)
+        self.statistics = Statistics(self.frequencies, self.vectors)
+        self._hidden: dict[Reader, frozenset[_Part]] = {}
+        self._statistics: dict[frozenset[_Part], Statistics] = {}
+
+    def of(self, reader: Reader) -> Statistics:
+        """The statistics of what this reader may see, as if the index held nothing else: whether
+        and how often a word stands in what is hidden from him would tell him of it."""
+        if self._held.is_open_to(reader):
+            return self.statistics
+        hidden = remembered(self._hidden, reader, self._held.hidden_from, MOST_READERS)
+        if not hidden:
+            return self.statistics
+        return remembered(self._statistics, hidden, self._without, MOST_STATISTICS)
+
+    def _without(self, hidden: frozenset[_Part]) -> Statistics:
+        left_out = [self.vectors.terms_of(id) for id, part in self._parts() if part in hidden]
+        frequencies = self.frequencies.without(left_out)
+        return Statistics(frequencies, self.vectors.weighed_by(frequencies))
+
+    def _parts(self) -> Iterator[tuple[str, _Part]]:
+        """Each passage's id, with what it is a part of."""
+        for batch in self._scan(["id", "document", "access"]):
+            ids, documents, access = (column.to_pylist() for column in batch.columns[:3])
+            for id, document, labels in zip(ids, documents, access, strict=True):
+                yield id, (document, tuple(labels))
 
     def search(self, question: str, reader: Reader, limit: int = 100) -> list[Hit]:
         """The passages that match, with a score for each field, in no particular order.
@@ -291,12 +347,12 @@ class PassageIndex:
 
     @cached_property
     def _held(self) -> _Held:
-        access: set[tuple[str, ...]] = set()
-        documents: set[str] = set()
-        for batch in self._scan(["document", "access"]):
-            documents.update(batch.column("document").unique().to_pylist())
-            access.update(map(tuple, batch.column("access").to_pylist()))
-        return _Held(frozenset(access), frozenset(documents))
+        parts = frozenset(part for _, part in self._parts())
+        return _Held(
+            access=frozenset(labels for _, labels in parts),
+            documents=frozenset(document for document, _ in parts),
+            parts=parts,
+        )
 
     def labels(self) -> set[str]:
         """Every access label that a passage carries."""
@@ -307,6 +363,16 @@ class PassageIndex:
 
     def _scan(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         yield from self._table.search().select(columns).to_batches(BATCH)
+
+
+def remembered(cache: dict[K, V], key: K, make: Callable[[K], V], most: int) -> V:
+    """As `lru_cache`, which would hold an old version's questions until a collection."""
+    value = cache.pop(key, None)
+    value = make(key) if value is None else value
+    cache[key] = value
+    for oldest in list(cache)[:-most]:
+        cache.pop(oldest, None)
+    return value
 
 
 def every_text(folder: Path) -> Iterator[str]:

@@ -170,8 +170,8 @@ def _compared(field: QuestionField, near: Neighbours, of: Sequence[Candidate]) -
     by its share, as a cosine and as it is; and the shares of the questions that led to the passage
     itself.
     """
-    vectors = Projector(field.index.vectors.of_passages([each.passage.id for each in of]))
-    idf = field.index.frequencies.idf(near.terms)
+    vectors = Projector(field.statistics.vectors.of_passages([each.passage.id for each in of]))
+    idf = field.statistics.frequencies.idf(near.terms)
     asked = idf / (float(idf.sum()) or 1.0)
     predicted = field.led_to(near, near.similarities[:NUM_PREDICTING] ** 2)
     regressed = field.led_to(near, near.shares)

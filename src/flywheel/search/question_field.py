@@ -7,16 +7,16 @@ the passage, even where no word agrees. A reader profits only from what he may s
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flywheel.records import Example, Passage
 from flywheel.search.blas import on_one_thread
 from flywheel.search.frequencies import Frequencies
-from flywheel.search.index import PassageIndex, Reader
+from flywheel.search.index import MOST_READERS, PassageIndex, Reader, Statistics, remembered
 from flywheel.search.terms import term_ids
 from flywheel.search.vectors import TermMatrix, stacked
 
@@ -32,10 +32,6 @@ NUM_NEIGHBOURS = 150
 RIDGE = 1.0
 """What an example's own noise weighs beside its likeness to others. 0.3 and 3 rank a little
 worse; what a user's word weighs less is so much noisier."""
-
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +55,6 @@ class Neighbours:
 
 MOST_VIEWS = 16
 """Views that are kept: each takes as much memory as the questions do."""
-MOST_READERS = 1_000
-"""Readers of whom is remembered which view is theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +65,27 @@ class _Sight:
     """Of those that questions carry."""
     gone: frozenset[str]
     """Passages that may not be seen."""
+    statistics: Statistics
+    """Of the passages that may."""
 
 
 class QuestionField:
     """The learned questions, ready to be compared with a new one by a reader who may see all."""
 
-    def __init__(self, questions: Sequence[Example], index: PassageIndex) -> None:
+    def __init__(
+        self,
+        questions: Sequence[Example],
+        index: PassageIndex,
+        statistics: Statistics | None = None,
+    ) -> None:
+        """
+        Args:
+            statistics: of the passages that may be seen; None is all of the index.
+        """
         on_one_thread()
         self.questions = tuple(questions)
         self.index = index
+        self.statistics = statistics or index.statistics
         asked = [term_ids(each.question) for each in questions]
         self._asked_before = Frequencies.empty()
         for terms in asked:
@@ -89,7 +95,7 @@ class QuestionField:
         self._trust = np.array([each.weight for each in questions], dtype=np.float64)
         named = {id for each in questions for id in (*each.passages, *each.rejected)}
         self.passages: dict[str, Passage] = {each.id: each for each in index.fetch(sorted(named))}
-        self._led_to = index.vectors.means([each.passages for each in questions])
+        self._led_to = self.statistics.vectors.means([each.passages for each in questions])
         self._labels = frozenset(label for each in questions for label in each.access)
         self._sights: dict[Reader, _Sight] = {}
         self._views: dict[_Sight, QuestionField] = {}
@@ -98,12 +104,13 @@ class QuestionField:
     def of(self, reader: Reader) -> QuestionField:
         """What of it this reader may see, as if no more had been learned: neither a question nor a
         passage that is hidden from him has a say in what he is shown."""
-        sight = _remembered(self._sights, reader, self._sight_of, MOST_READERS)
-        return _remembered(self._views, sight, self._seen_with, MOST_VIEWS)
+        sight = remembered(self._sights, reader, self._sight_of, MOST_READERS)
+        return remembered(self._views, sight, self._seen_with, MOST_VIEWS)
 
     def _sight_of(self, reader: Reader) -> _Sight:
         gone = (id for id, passage in self.passages.items() if not reader.sees(passage))
-        return _Sight(self._labels.intersection(reader.access), frozenset(gone))
+        labels = self._labels.intersection(reader.access)
+        return _Sight(labels, frozenset(gone), self.index.of(reader))
 
     def _seen_with(self, sight: _Sight) -> QuestionField:
         labels, gone = sight.labels, sight.gone
@@ -119,7 +126,8 @@ class QuestionField:
                 if not gone.issuperset((*each.passages, *each.rejected))
             ]
         is_all = not gone and len(left) == len(self.questions)
-        return self if is_all else QuestionField(left, self.index)
+        is_all = is_all and sight.statistics is self.statistics
+        return self if is_all else QuestionField(left, self.index, sight.statistics)
 
     def around(self, question: str, without_group: str = "") -> Neighbours:
         """The learned questions closest to this one.
@@ -177,17 +185,7 @@ class QuestionField:
 
         "What can I do if" is rare in statutes and says nothing about a question on them.
         """
-        return np.minimum(self.index.frequencies.idf(terms), self._asked_before.idf(terms))
-
-
-def _remembered(cache: dict[K, V], key: K, make: Callable[[K], V], most: int) -> V:
-    """As `lru_cache`, which would hold an old version's questions until a collection."""
-    value = cache.pop(key, None)
-    value = make(key) if value is None else value
-    cache[key] = value
-    for oldest in list(cache)[:-most]:
-        cache.pop(oldest, None)
-    return value
+        return np.minimum(self.statistics.frequencies.idf(terms), self._asked_before.idf(terms))
 
 
 def _popularity(questions: Sequence[Example]) -> dict[str, float]:

@@ -5,6 +5,7 @@ A vector's terms are hashed into NUM_BUCKETS, and it is sparse.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -71,7 +72,7 @@ class TermVectors:
 
     def of_passages(self, ids: Sequence[str]) -> csr_matrix:
         """One row for each passage; of zeros where the index does not hold it."""
-        return stacked([self._terms_of(each) for each in ids], self._frequencies.idf)
+        return stacked([self.terms_of(each) for each in ids], self._frequencies.idf)
 
     def means(self, groups: Sequence[Sequence[str]]) -> TermMatrix:
         """One row for each group of passages: the mean of their vectors, of zeros for none."""
@@ -85,7 +86,15 @@ class TermVectors:
         mixing = csr_matrix((shares, columns, offsets), shape=(len(groups), len(every)))
         return TermMatrix((mixing @ self.of_passages(every)).tocsr())
 
-    def _terms_of(self, passage: str) -> TermIds:
+    def weighed_by(self, frequencies: Frequencies) -> TermVectors:
+        """The same terms, with other weights."""
+        _ = self._terms, self._offsets, self._rows  # read once, for all
+        other = copy.copy(self)
+        other._frequencies = frequencies
+        return other
+
+    def terms_of(self, passage: str) -> TermIds:
+        """A passage's distinct terms; none where the index does not hold it."""
         row = self._rows.get(passage)
         if row is None:
             return np.zeros(0, dtype=np.int64)
