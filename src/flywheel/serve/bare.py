@@ -139,11 +139,13 @@ class _Asking:
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The same as events; what has come together goes together."""
         has_begun: set[int] = set()
+        last: list[bytes] = []
         async with self.service.limits.admitted(self.caller.key):
             async with self._work() as work, aclosing(work.batches()) as batches:
                 async for batch in batches:
                     if not batch and not has_begun:
                         yield b": the model reads\n\n"
+                    told: list[bytes] = []
                     for index in sorted({piece.choice for piece in batch}):
                         pieces = [each for each in batch if each.choice == index]
                         offset = self._choices[index].num_chars
@@ -151,11 +153,17 @@ class _Asking:
                             self._take(piece)
                         event = self.part(index, pieces, offset, index not in has_begun)
                         has_begun.add(index)
-                        yield event_of(event | {"usage": None} if self._wants_usage else event)
+                        told.append(
+                            event_of(event | {"usage": None} if self._wants_usage else event)
+                        )
+                    if all(choice.finish for choice in self._choices):
+                        last += told  # which goes with the end
+                    elif told:
+                        yield b"".join(told)
             usage = self._usage()
             if self._wants_usage:
-                yield event_of(self.part_of([]) | {"usage": usage})
-            yield DONE
+                last.append(event_of(self.part_of([]) | {"usage": usage}))
+            yield b"".join((*last, DONE))
 
     def whole(self, usage: dict[str, int]) -> dict[str, Any]:
         """The reply that tells all."""
