@@ -186,7 +186,20 @@ def test_versions_are_listed_and_the_champion_is_marked(flywheel: Run, ready: Pa
     assert "1 (serves)" in flywheel("versions").out
 
 
-def test_up_makes_a_workspace_adds_and_turns(flywheel: Run, empty: Path) -> None:
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The workspaces that would be served; test_serve.py serves one."""
+    served: list[Path] = []
+    monkeypatch.setattr(
+        "flywheel.serve.server.serve", lambda workspace, *_, **__: served.append(workspace.root)
+    )
+    monkeypatch.setattr("flywheel.serve.observing.log_to_stderr", lambda: None)
+    return served
+
+
+def test_up_makes_a_workspace_adds_turns_and_serves(
+    flywheel: Run, empty: Path, served: list[Path]
+) -> None:
     documents = empty / "manual"
     documents.mkdir()
     (documents / "doors.md").write_text("# Doors\n\nPull the handle twice to open the door.\n")
@@ -195,7 +208,7 @@ def test_up_makes_a_workspace_adds_and_turns(flywheel: Run, empty: Path) -> None
     assert f"{empty} is a workspace now." in ended.out
     assert "1 file in " in ended.out
     assert "Version 1: promoted" in ended.out
-    assert ended.out.endswith('Next: flywheel ask "…", or flywheel exam questions.jsonl\n')
+    assert served == [empty]
     assert (
         "Pull the handle twice"
         in flywheel("ask", "How do I open the door?", "--json").data["draft"]
@@ -203,10 +216,12 @@ def test_up_makes_a_workspace_adds_and_turns(flywheel: Run, empty: Path) -> None
     assert "Nothing is new since version 1" in flywheel("up", documents).out
 
 
-def test_up_makes_the_workspace_that_is_named(flywheel: Run, empty: Path) -> None:
+def test_up_makes_the_workspace_that_is_named(
+    flywheel: Run, empty: Path, served: list[Path]
+) -> None:
     (empty / "doors.md").write_text("# Doors\n\nPull the handle twice to open the door.\n")
     assert flywheel("-w", empty / "domain", "up", "doors.md").code == 0
-    assert (empty / "domain" / "flywheel.toml").exists()
+    assert served == [empty / "domain"]
     assert not (empty / "flywheel.toml").exists()
 
 
