@@ -349,6 +349,30 @@ def test_the_log_holds_no_question_and_the_figures_no_text(
     assert "child" not in page
 
 
+def test_the_figures_tell_of_streams_cache_feedback_and_turns(served: Served) -> None:
+    correct(served, "Below the handle.")
+    with served.client() as client:
+        events(client, FRAGE)
+        ask(client, FRAGE)
+        told_of = ask(client, QUESTION)["flywheel"]["interaction"]
+        client.post("/feedback", json={"kind": "up", "interaction": told_of})
+        client.post("/feedback", json={"kind": "up", "interaction": told_of})
+    with served.client("owner") as client:
+        client.post("/turns")
+        lines = client.get(f"{served.url}/metrics").text.splitlines()
+    wanted = {
+        "flywheel_first_content_seconds_count 1.0",
+        'flywheel_cache_total{outcome="miss"} 1.0',  # none for what a correction answers
+        'flywheel_cache_total{outcome="exact"} 1.0',
+        'flywheel_feedback_total{kind="up"} 1.0',  # said twice, and kept once
+        'flywheel_jobs{what="queued"} 1.0',
+        'flywheel_jobs{what="failed"} 0.0',
+        'flywheel_version{what="champion"} 1.0',
+        'flywheel_version{what="newest"} 1.0',
+    }
+    assert wanted <= set(lines)
+
+
 def test_health_needs_no_key_and_tells_nothing(served: Served) -> None:
     assert httpx.get(f"{served.url}/healthz").json() == {"status": "ok"}
     assert httpx.get(f"{served.url}/readyz").json() == {"status": "ready"}

@@ -147,6 +147,8 @@ def _given(
         return Told(candidates=(first, *others), version=version)
     place = _place(question, stands, num)
     known = service.cache.find(question.text, place) if place else None
+    if place:
+        service.metrics.cache.labels(known.how if known else "miss").inc()
     if known:
         yield known.candidates[0].answer
         return Told(candidates=known.candidates, version=version, cached=known.how)
@@ -185,10 +187,8 @@ def _count(service: Service, told: Told) -> None:
     origin = "correction" if first.correction else "model" if first.is_written else "quote"
     metrics.answers.labels(first.kind, origin).inc()
     if told.cached:
-        metrics.cache.labels(told.cached).inc()
         metrics.saved.inc(first.timings_ms.get("total", 0.0) / 1000)
         return
-    metrics.cache.labels("miss").inc()
     for step, milliseconds in first.timings_ms.items():
         if step != "total":
             metrics.step.labels(step).observe(milliseconds / 1000)

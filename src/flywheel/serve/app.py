@@ -72,11 +72,13 @@ def create_app(workspace: Workspace) -> FastAPI:
 def create_service(workspace: Workspace) -> Service:
     """What the routes share."""
     settings = workspace.settings
+    metrics = Metrics()
+    operations.add_readings(metrics, workspace)
     return Service(
         workspace,
         limits=Limits(settings.serve),
         guesses=Guesses(),
         callers=Callers(),
         cache=AnswerCache(settings.cache),
-        metrics=Metrics(),
+        metrics=metrics,
     )

@@ -351,6 +351,8 @@ async def give(request: Request, service: Serving, caller: Asker, body: Feedback
     chinese = prefers_chinese(request)
     async with service.limits.admitted(caller.key):
         reply = await service.run(_give, service.workspace, caller, items, chinese)
+    for kind, num in reply.kinds.items():
+        service.metrics.feedback.labels(kind).inc(num)
     return _reply(reply)
 
 

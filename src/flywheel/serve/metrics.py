@@ -38,7 +38,7 @@ class Metrics:
         )
         self.first_byte = Histogram(
             "flywheel_first_content_seconds",
-            "Time until the first content of an answer that is streamed.",
+            "Time until the first event of an answer that is streamed.",
             buckets=_SECONDS,
             registry=self._registry,
         )

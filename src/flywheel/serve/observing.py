@@ -36,12 +36,17 @@ class Observed:
         id = uuid.uuid4().hex
         started = time.perf_counter()
         status = 0
+        is_awaited = False
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_awaited
             if message["type"] == "http.response.start":
                 status = message["status"]
+                is_awaited = _streams_events(message)
                 message["headers"] = [*message.get("headers", ()), (REQUEST_ID, id.encode())]
+            elif is_awaited:
+                is_awaited = False
+                self._metrics.first_byte.observe(time.perf_counter() - started)
             await send(message)
 
         try:
@@ -67,6 +72,12 @@ class Observed:
                 "address": scope["client"][0] if scope.get("client") else None,
             }
             LOG.info("request", extra={"said": said})
+
+
+def _streams_events(start: Message) -> bool:
+    sent = dict(start.get("headers", ()))
+    kind: bytes = sent.get(b"content-type", b"")
+    return kind.startswith(b"text/event-stream")
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -126,6 +126,12 @@ def in_state(conn: Connection, state: JobState) -> list[Job]:
     return [_job(row) for row in conn.execute(query)]
 
 
+def count_states(conn: Connection) -> dict[JobState, int]:
+    """How many jobs are in each state that any is in."""
+    query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
 def next_queued(conn: Connection) -> str | None:
     """The id of the job whose turn it is, if any waits."""
     query = select(jobs.c.id).where(jobs.c.state == "queued").order_by(jobs.c.number).limit(1)
