@@ -143,7 +143,7 @@ def test_openai_asks_a_version_by_its_number(served: Served) -> None:
             model="flywheel-1", messages=[{"role": "user", "content": QUESTION}]
         )
         assert TOLD in (reply.choices[0].message.content or "")
-        with pytest.raises(openai.BadRequestError, match="no version 7"):
+        with pytest.raises(openai.NotFoundError, match="no version 7"):
             asking.chat.completions.create(
                 model="flywheel-7", messages=[{"role": "user", "content": QUESTION}]
             )

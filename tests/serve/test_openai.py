@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +123,17 @@ def test_a_version_that_is_asked_by_its_number_answers_by_itself(served: Served)
         assert TOLD in words(ask(client, QUESTION, model="flywheel-1"))
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_version_that_is_not_there_is_an_unknown_model(served: Served, stream: bool) -> None:
+    with served.client() as client:
+        response = client.post(
+            "/chat/completions", json=body(QUESTION, model="flywheel-99", stream=stream)
+        )
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (404, "model_not_found")
+    assert (error["param"], "99" in error["message"]) == ("model", True)
+
+
 def test_a_known_answer_is_kept_as_an_interaction_of_its_own(served: Served) -> None:
     with served.client() as client:
         first, second = ask(client, QUESTION), ask(client, QUESTION)
@@ -166,13 +178,26 @@ def test_written_sentences_come_as_they_are_written(served: Served, writing: Fak
 def test_a_model_that_falls_short_leaves_the_documents_words(
     served: Served, writing: FakeEngine
 ) -> None:
-    writing.queue(EngineError("The engine is on fire."))
-    with served.client() as client:
+    writing.queue(EngineError("http://gpu-box is on fire."))
+    with served.client("curator") as client:
         reply = ask(client, QUESTION)
+    with served.client() as client:
         again = ask(client, QUESTION)
     assert TOLD in words(reply)
-    assert reply["choices"][0]["flywheel"]["shortfall"] == "The engine is on fire."
+    assert reply["choices"][0]["flywheel"]["shortfall"] == "http://gpu-box is on fire."
+    assert again["choices"][0]["flywheel"]["shortfall"], "askers are told that it is one"
     assert again["flywheel"]["cached"] == "", "what fell short is not kept"
+
+
+def test_a_state_of_the_machine_is_told_to_who_runs_it_alone(served: Served, root: Path) -> None:
+    shutil.rmtree(root / "artifacts" / "index")
+    for role in ("asker", "curator", "owner"):
+        with served.client(role) as client:
+            response = client.post("/chat/completions", json=body(QUESTION))
+        assert response.status_code == 503
+        message = response.json()["error"]["message"]
+        assert (str(root) in message) == (role == "owner"), message
+        assert ("flywheel turn" in message) == (role == "owner"), message
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,11 +18,17 @@ from starlette.exceptions import HTTPException
 from flywheel.errors import (
     EngineError,
     FlywheelError,
+    ModelError,
     RequestRefused,
     StoreError,
     WorkspaceBusy,
     WorkspaceError,
 )
+
+if TYPE_CHECKING:
+    from flywheel.wheel.keys import Caller
+
+LOG = logging.getLogger("flywheel.errors")
 
 ErrorType = Literal[
     "invalid_request_error",
@@ -42,8 +49,14 @@ _STATUS: tuple[tuple[type[FlywheelError], int], ...] = (
     (WorkspaceBusy, 409),
     (WorkspaceError, 503),
     (StoreError, 503),
+    (ModelError, 503),
     (RequestRefused, 400),
     (EngineError, 502),
+)
+
+_NOT_NOW = (
+    "This cannot be done now. Whoever runs the server finds the reason in its log, or by "
+    "`flywheel doctor`."
 )
 
 
@@ -100,10 +113,19 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def api_error(error: FlywheelError) -> ApiError:
-    """A user's mistake or a state of the machine, as a caller is told it."""
+def api_error(error: FlywheelError, *, in_full: bool = False) -> ApiError:
+    """A user's mistake or a state of the machine, as a caller is told it.
+
+    Args:
+        in_full: whether he runs the machine. To others its state is not told: it names folders and
+            hosts, and commands that they cannot give.
+    """
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
-    return ApiError(status, str(error), retry_after=10 if status in (409, 503) else None)
+    is_state = status in (409, 503)
+    if status >= 500:
+        LOG.warning("%s", error)
+    message = str(error) if in_full or not is_state else _NOT_NOW
+    return ApiError(status, message, retry_after=10 if is_state else None)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -123,9 +145,10 @@ async def _on_api_error(request: Request, error: Exception) -> JSONResponse:
     return error.response()
 
 
-async def _on_flywheel_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_flywheel_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FlywheelError)
-    return api_error(error).response()
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return api_error(error, in_full=caller is not None and caller.may("owner")).response()
 
 
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:

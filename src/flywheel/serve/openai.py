@@ -15,7 +15,7 @@ import base64
 import re
 import struct
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +26,9 @@ from starlette.responses import JSONResponse
 
 from flywheel.answer.conversation import standalone
 from flywheel.engine.protocol import Sampling
-from flywheel.records import Message
+from flywheel.engine.stopping import Stopping
+from flywheel.errors import UsageError
+from flywheel.records import Answer, Message
 from flywheel.serve import bare, replies
 from flywheel.serve.answering import Told, tell
 from flywheel.serve.auth import Asker
@@ -153,7 +155,7 @@ class _Asking:
         for index, answer in enumerate(told.candidates):
             ending = self._ending()
             text = ending.feed(answer.answer) + ending.flush()
-            about = replies.about_answer(answer)
+            about = self._about_answer(answer)
             choices.append(replies.chat_choice(index, text, _finish(ending, told), about))
         texts = [choice["message"]["content"] for choice in choices]
         return replies.chat(head, choices, self._usage(texts), self._about(told))
@@ -174,7 +176,7 @@ class _Asking:
                         shown.append(text)
                 told = await work.result()
             for index, answer in enumerate(told.candidates):
-                about = replies.about_answer(answer)
+                about = self._about_answer(answer)
                 if index > 0:
                     ending, is_first = self._ending(), True
                 rest = (ending.feed(answer.answer) if index > 0 else "") + ending.flush()
@@ -195,11 +197,16 @@ class _Asking:
 
     def _work(self, head: Head) -> Work[str, Told]:
         id = head.id.removeprefix("chatcmpl-")
-        num = self.body.n or 1
-        return Work(
-            self.service,
-            lambda stopping: tell(self.service, self.question, id, num, stopping),
-        )
+        return Work(self.service, lambda stopping: self._told(id, stopping))
+
+    def _told(self, id: str, stopping: Stopping) -> Generator[str, None, Told]:
+        try:
+            return (yield from tell(self.service, self.question, id, self.body.n or 1, stopping))
+        except UsageError as error:  # there is no such version, or it was erased
+            raise ApiError(404, str(error), param="model", code="model_not_found") from error
+
+    def _about_answer(self, answer: Answer) -> dict[str, Any]:
+        return replies.about_answer(answer, tells_why=self.caller.may("curator"))
 
     def _head(self) -> Head:
         return Head(id=f"chatcmpl-{uuid.uuid4().hex}", model=self.body.model)

@@ -13,6 +13,8 @@ from flywheel.records import Answer, to_json
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
+_FELL_SHORT = "no model worded it"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
@@ -96,8 +98,12 @@ def usage(num_prompt: int, num_told: int) -> dict[str, int]:
     }
 
 
-def about_answer(answer: Answer) -> dict[str, Any]:
-    """What Flywheel tells of one candidate."""
+def about_answer(answer: Answer, *, tells_why: bool = True) -> dict[str, Any]:
+    """What Flywheel tells of one candidate.
+
+    Args:
+        tells_why: whether the caller may know why a model fell short: it names hosts and folders.
+    """
     return {
         "kind": answer.kind,
         "confidence": round(answer.confidence, 4),
@@ -105,7 +111,7 @@ def about_answer(answer: Answer) -> dict[str, Any]:
         "is_written": answer.is_written,
         "citations": [to_json(each) for each in answer.citations],
         "choices": list(answer.choices),
-        "shortfall": answer.shortfall,
+        "shortfall": answer.shortfall if tells_why or not answer.shortfall else _FELL_SHORT,
     }
 
 
