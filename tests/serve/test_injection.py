@@ -273,7 +273,7 @@ def test_a_true_sentence_carries_no_address_out_that_stands_in_no_document(
     with poisoned.client() as client:
         (choice,) = ask(client, question)["choices"]
     content = choice["message"]["content"]
-    assert "e.vil" not in content and "javascript" not in content and "<b>" not in content
+    assert not re.search(r"e\.vil|javascript|<b>edge", content)
 
 
 @pytest.mark.parametrize("question", ["child lock notes alert lock evil now", "儿童锁说明 坏人"])
