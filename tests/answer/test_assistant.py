@@ -368,3 +368,17 @@ def test_other_candidates_quote_what_none_before_them_does(index: PassageIndex) 
     for each in others:
         assert_cited(each)
     assert assistant(index).others(first, 0) == []
+
+
+@pytest.mark.parametrize("question", ["tyre pressure", "轮胎 tyres"])
+def test_other_candidates_are_answers_and_their_chances_share_what_the_first_leaves(
+    index: PassageIndex, question: str
+) -> None:
+    asking_back = assistant(index, first=0.1)
+    corrected = replace(
+        asking_back.ask(question), kind="answer", answer="2.5 bar.", confidence=0.8, citations=()
+    )
+    others = asking_back.others(corrected, 3)
+    assert {each.kind for each in others} == {"answer"}
+    assert not any(each.choices for each in others)
+    assert 0 < sum(each.confidence for each in others) < 0.2

@@ -136,13 +136,15 @@ class Assistant:
         return worded
 
     def others(self, first: Answer, num: int, reader: Reader | None = None) -> list[Answer]:
-        """Further answers to a question that was answered: each quotes what none before it does.
+        """Further answers to a question that was answered: each quotes what none before it does,
+        and is as likely as it is that those before it are wrong and it is not.
 
         Args:
             num: how many at most; fewer are found where fewer passages match.
         """
         found = self._find(first.question, reader or Reader())
         used = {citation.passage for citation in first.citations}
+        none_yet = 1 - first.confidence
         others: list[Answer] = []
         while len(others) < num:
             hits = [hit for hit in found.hits if hit.passage.id not in used]
@@ -150,14 +152,20 @@ class Assistant:
             if not drafted.citations:
                 break
             used |= {citation.passage for citation in drafted.citations}
+            values = features(first.question, hits, found.frequencies)
+            chance = self.calibration.first.probability(values)
             others.append(
                 replace(
                     found.answer,
                     answer=drafted.text,
                     draft=drafted.text,
+                    kind="answer",
+                    confidence=none_yet * chance,
                     citations=drafted.citations,
+                    choices=(),
                 )
             )
+            none_yet *= 1 - chance
         return others
 
     def _find(self, question: str, reader: Reader) -> _Found:
