@@ -34,6 +34,7 @@ from flywheel.serve.answering import Told, tell
 from flywheel.serve.auth import Asker
 from flywheel.serve.ending import Ending, num_tokens
 from flywheel.serve.errors import ApiError
+from flywheel.serve.quick import QuickRoute
 from flywheel.serve.replies import FinishReason, Head
 from flywheel.serve.service import Service, Serving
 from flywheel.serve.shapes import (
@@ -54,7 +55,7 @@ from flywheel.wheel.answering import Question
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.versions import list_versions
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS)
+router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS, route_class=QuickRoute)
 
 CHAMPION, BARE, EMBEDDING = "flywheel", "flywheel-bare", "flywheel-embedding"
 MAX_QUESTION_CHARS = 8_000
@@ -175,25 +176,24 @@ class _Asking:
                         is_first = False
                         shown.append(text)
                 told = await work.result()
+            # What is left is known by now, and goes as one.
+            rest: list[bytes] = []
             for index, answer in enumerate(told.candidates):
                 about = self._about_answer(answer)
                 if index > 0:
                     ending, is_first = self._ending(), True
-                rest = (ending.feed(answer.answer) if index > 0 else "") + ending.flush()
-                shown.append(rest)
-                if rest or is_first:
-                    delta = replies.chat_delta(index, rest, is_first=is_first)
-                    yield self._event(head, [delta])
+                text = (ending.feed(answer.answer) if index > 0 else "") + ending.flush()
+                shown.append(text)
+                if text or is_first:
+                    delta = replies.chat_delta(index, text, is_first=is_first)
+                    rest.append(self._event(head, [delta]))
                 is_last = index == len(told.candidates) - 1
-                yield self._event(
-                    head,
-                    [replies.chat_delta(index, finish=_finish(ending, told), about=about)],
-                    self._about(told) if is_last else None,
-                )
+                delta = replies.chat_delta(index, finish=_finish(ending, told), about=about)
+                rest.append(self._event(head, [delta], self._about(told) if is_last else None))
             usage = self._usage(shown)
             if self._wants_usage:
-                yield event_of(replies.chat_chunk(head, []) | {"usage": usage})
-            yield DONE
+                rest.append(event_of(replies.chat_chunk(head, []) | {"usage": usage}))
+            yield b"".join((*rest, DONE))
 
     def _work(self, head: Head) -> Work[str, Told]:
         id = head.id.removeprefix("chatcmpl-")
