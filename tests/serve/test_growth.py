@@ -30,7 +30,7 @@ from flywheel.serve.bodies import checked_json
 from flywheel.serve.errors import ApiError
 from flywheel.serve.openai import MAX_QUESTION_CHARS
 
-SHORT, TIMES = 2_000, 8
+SHORT, TIMES = 1_000, 8
 NOTICED_SECONDS = 0.01
 LISTS = WordLists([Phrase(category="threats", text="bomb"), Phrase(category="侮辱", text="笨蛋")])
 

@@ -46,7 +46,7 @@ size = 0
 [serve]
 requests_per_minute = 100000
 """
-SECRET = "the-password-is-swordfish"
+SECRET = "open sesame, and 芝麻开门"
 
 DOCUMENTS = {
     "doors.md": "# Doors\n\n## Child lock\n\nThe child lock sits on the edge of each rear door. "
