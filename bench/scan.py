@@ -70,7 +70,7 @@ def audit(constraints: Path, service: str) -> Audit:
         return _unasked(service, f"no end in {TIMEOUT_SECONDS} s")
     except json.JSONDecodeError:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        return _unasked(service, lines[-1][:200])
+        return _unasked(service, lines[-1][:60])
     return read(service, told["dependencies"])
 
 
