@@ -83,6 +83,22 @@ def test_a_link_signs_in_once_by_its_button_alone(visit: Visit, owner: Made) -> 
     assert "This link holds no more" in refused.text
 
 
+@pytest.mark.parametrize(("language", "says"), [("en", "signed in as"), ("zh-CN", "您已登录为")])
+def test_whoever_signed_in_is_told_as_whom_and_may_leave(
+    browser: TestClient, workspace: Workspace, language: str, says: str
+) -> None:
+    assert browser.get("/").headers["Location"] == "/signin"
+    made = keys.add(workspace.database, "<b>客服</b>", "asker")
+    browser.post("/signin", data={"key": made.secret})
+    page = browser.get("/", headers={"Accept-Language": language})
+    assert says in page.text and "&lt;b&gt;客服&lt;/b&gt;" in page.text
+    assert "script" not in page.text and page.headers["Cache-Control"] == "no-store"
+    csrf = me(browser)["csrf"]
+    assert f'name="csrf" value="{csrf}"' in page.text
+    assert browser.post("/signout", data={"csrf": csrf}).status_code == 303
+    assert browser.get("/").headers["Location"] == "/signin"
+
+
 def test_a_key_signs_in_as_its_user(browser: TestClient, workspace: Workspace) -> None:
     made = keys.add(workspace.database, "客服", "asker", ["staff"])
     assert browser.post("/signin", data={"key": f" {made.secret} "}).status_code == 303

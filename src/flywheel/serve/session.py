@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Annotated, Any, Literal
@@ -96,6 +96,11 @@ class _Words:
     bad_link: str
     bad_key: str
     no_owner: str
+    welcome: str
+    signed_in: str
+    address: str
+    document: str
+    leave: str
 
 
 _ENGLISH = _Words(
@@ -109,6 +114,11 @@ _ENGLISH = _Words(
     "Sign in with a key, or start the server again for another link.",
     bad_key="This key lets nobody in: it is unknown, revoked or expired.",
     no_owner='No owner\'s key is valid. flywheel keys add --name "you" --role owner makes one.',
+    welcome="Flywheel",
+    signed_in="You are signed in as {name}, in the role {role}.",
+    address="Programs that speak the OpenAI API find it at",
+    document="All that can be called there, as an OpenAPI document",
+    leave="Sign out",
 )
 _CHINESE = _Words(
     language="zh",
@@ -120,6 +130,11 @@ _CHINESE = _Words(
     bad_link="此链接已失效：已被使用，或已超过十分钟。请使用密钥登录，或重新启动服务器以获得新链接。",
     bad_key="此密钥无效：未知、已撤销或已过期。",
     no_owner='没有有效的所有者密钥。请运行 flywheel keys add --name "您的名字" --role owner。',
+    welcome="Flywheel",
+    signed_in="您已登录为 {name}，角色为 {role}。",
+    address="使用 OpenAI 接口的程序请访问",
+    document="全部接口的 OpenAPI 文档",
+    leave="退出登录",
 )
 
 
@@ -209,6 +224,35 @@ async def sign_in(
         samesite="strict",
     )
     return reply
+
+
+@router.get(
+    "/",
+    response_class=HTMLResponse,
+    summary="The page of who signed in",
+    responses={303: {"description": "Nobody signed in: to the page to sign in at."}},
+)
+async def home(request: Request, service: Serving) -> Response:
+    """Says who signed in, and where the API is; nobody is sent to sign in."""
+    cookie, words = cookie_of(request), _words(request)
+    database = service.workspace.database
+    found = await service.run(keys.caller_of_session, database, cookie) if cookie else None
+    if found is None:
+        return _leaving("/signin")
+    scheme = "https" if is_encrypted(request) else "http"
+    address = f"{scheme}://{request.url.netloc}/v1"
+    return _html(
+        words,
+        words.welcome,
+        [
+            f"<p>{escape(words.signed_in.format(name=found.name, role=found.role))}</p>",
+            f"<p>{escape(words.address)} <code>{escape(address)}</code></p>",
+            f'<p><a href="/openapi.json">{escape(words.document)}</a></p>',
+            '<form method="post" action="/signout">'
+            f'<input type="hidden" name="csrf" value="{escape(found.csrf)}">'
+            f'<button type="submit">{escape(words.leave)}</button></form>',
+        ],
+    )
 
 
 class SignOutForm(Body):
@@ -330,7 +374,19 @@ def _page(words: _Words, *, token: str = "", problem: str = "", status: int = 20
         f'autocomplete="current-password" maxlength="{_MAX_CHARS}"></label> '
         f'<button type="submit">{escape(words.button)}</button></form>'
     )
-    title = escape(words.title)
+    challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return _html(words, words.title, parts, status, challenge)
+
+
+def _html(
+    words: _Words,
+    title: str,
+    parts: Sequence[str],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """A page of these parts, which are escaped already."""
+    title = escape(title)
     content = (
         f'<!doctype html>\n<html lang="{words.language}">\n<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -338,5 +394,4 @@ def _page(words: _Words, *, token: str = "", problem: str = "", status: int = 20
         + "\n".join(parts)
         + "\n</body>\n</html>\n"
     )
-    headers = _HTML | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
-    return HTMLResponse(content, status, headers)
+    return HTMLResponse(content, status, _HTML | dict(headers or {}))
