@@ -32,7 +32,7 @@ from flywheel.wheel.workspace import UPLOADS
 QUESTION, FRAGE = "Where is the child lock?", "儿童锁在哪里？"
 EVIL = "https://evil.example.org"
 
-FOR_NOBODY = "get /healthz, get /readyz, get /signin, post /signin, post /signout"
+FOR_NOBODY = "get /, get /healthz, get /readyz, get /signin, post /signin, post /signout"
 FOR_CURATORS = (
     "get /v1/versions, get /v1/corrections, post /v1/corrections/{id}/confirm, "
     "post /v1/corrections/{id}/withdraw"
