@@ -529,3 +529,12 @@ def test_a_crowd_of_one_key_leaves_the_others_their_places(root: Path) -> None:
             ]
             assert statuses.count(200) <= 15 and statuses[-1] == 429
             assert ask(client, FRAGE)["choices"]
+
+
+def test_who_signs_in_again_and_again_is_told_to_wait(root: Path) -> None:
+    """Each session is a row that stays for hours, and makes all keys be asked for anew."""
+    slowly = "[serve]\nrequests_per_minute = 60\n"
+    with whole(root, slowly) as served, served.client(None) as browser:
+        form = {"key": served.secrets["asker"]}
+        statuses = [browser.post("/signin", data=form).status_code for _ in range(30)]
+    assert statuses.count(303) <= 15 and statuses[-1] == 429

@@ -209,6 +209,7 @@ async def sign_in(
     if key is None:
         service.guesses.wrong(address_of(request))
         return _page(words, problem=problem, status=401)
+    service.limits.take(key.id)
     cookie = await service.run(
         keys.sign_in, service.workspace.database, key, instead_of=cookie_of(request)
     )
