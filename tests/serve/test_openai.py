@@ -6,18 +6,20 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from flywheel.answer.settings import WriteSettings
 from flywheel.answer.write import Writer
 from flywheel.engine.fake import FakeAnswer, FakeEngine
 from flywheel.errors import EngineError
 from flywheel.records import Feedback
-from flywheel.store import interactions
+from flywheel.store import interactions, versions
 from flywheel.wheel.feedback import accept
 
 if TYPE_CHECKING:
@@ -304,6 +306,49 @@ def test_an_engine_that_fails_is_an_error_before_and_within_a_stream(
     assert chunks[-1]["error"]["message"] == "The engine broke off."
 
 
+def test_the_bare_model_goes_on_while_others_ask_versions_by_number(
+    serve: Callable[[str], Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, served = opened_engine(monkeypatch), serve(ENGINE)
+    add_versions(served, 2, 3)
+    engine.queue(FakeAnswer(text="word " * 100, delay_seconds=0.01))
+    asked = body("?", model="flywheel-bare", stream=True)
+    with (
+        served.client() as asker,
+        served.client("curator") as client,
+        client.stream("POST", "/chat/completions", json=asked) as response,
+    ):
+        lines = response.iter_lines()
+        next(lines)
+        for number in (1, 2, 3):
+            ask(asker, QUESTION, model=f"flywheel-{number}")
+        rest = [line for line in lines if line]
+    assert rest[-1] == "data: [DONE]"
+    assert '"finish_reason":"stop"' in rest[-2] and engine.num_cancelled == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_bare_answer_that_is_cut_off_is_no_whole_one(
+    serve: Callable[[str], Served], monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    engine, served = opened_engine(monkeypatch), serve(ENGINE)
+    engine.queue(FakeAnswer(text="word " * 1000, delay_seconds=0.01))
+
+    def close() -> None:
+        wait_until(lambda: bool(engine.requests))
+        engine.close()
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    asked = body("?", model="flywheel-bare", stream=stream)
+    with served.client("curator") as client:
+        response = client.post("/chat/completions", json=asked)
+    closing.join()
+    assert "Ask again" in response.text
+    assert stream or response.status_code == 502
+    assert "[DONE]" not in response.text and '"stop"' not in response.text
+
+
 def test_without_a_model_there_is_no_bare_one(served: Served) -> None:
     with served.client("curator") as client:
         response = client.post("/completions", json={"model": "flywheel-bare", "prompt": "x"})
@@ -430,6 +475,27 @@ def bare_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setattr("flywheel.wheel.bare.writer", lambda workspace: {"fake": True})
     monkeypatch.setattr("flywheel.wheel.bare.engine", lambda workspace: engine)
     return engine
+
+
+ENGINE = '[engine]\nurl = "http://127.0.0.1:9/v1"\nmodel = "fake"\n'
+
+
+def opened_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """The engine that the settings name, wherever it is opened."""
+    engine = FakeEngine()
+    monkeypatch.setattr("flywheel.wheel.engines.Engines._opened", lambda *_: engine)
+    return engine
+
+
+def add_versions(served: Served, *numbers: int) -> None:
+    """Versions like the first one, that do not serve."""
+
+    def write(conn: Connection) -> None:
+        first = versions.require(conn, 1)
+        for number in numbers:
+            versions.put(conn, replace(first, number=number, parent=1))
+
+    served.workspace.database.write(write)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

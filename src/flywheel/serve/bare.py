@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 
 from flywheel.engine.protocol import Piece, Request, Sampling
 from flywheel.engine.stopping import Stopping
+from flywheel.errors import EngineError
 from flywheel.records import Message
 from flywheel.serve import replies
 from flywheel.serve.errors import ApiError
@@ -188,7 +189,10 @@ class _Asking:
                     code="model_not_found",
                 )
             with stopping.watching(engine.generate(self.request)) as generation:
-                yield from generation
+                for piece in generation:
+                    if piece.finish == "cancelled" and not stopping.is_set:
+                        raise EngineError("The model was replaced while it answered. Ask again.")
+                    yield piece
 
         return Work(self.service, pieces)
 

@@ -215,9 +215,15 @@ class Workspace:
             return self._assistants[version.number]
 
     def _forget(self, keep: Version) -> None:
-        for number in self._assistants.keys() - {keep.number}:
+        from flywheel.wheel import bare
+
+        forgotten = self._assistants.keys() - {keep.number}
+        for number in forgotten:
             del self._assistants[number]
-            self.engines.close(keep.bundle.get("writers", {}).values())
+        if forgotten:
+            asked_alone = bare.writer(self)
+            kept = [*keep.bundle.get("writers", {}).values(), *filter(None, [asked_alone])]
+            self.engines.close(kept)
 
     def assemble(self, bundle: dict[str, Any], number: int) -> Assistant:
         """Puts together what a bundle names.
