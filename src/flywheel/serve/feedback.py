@@ -348,6 +348,8 @@ Id = Annotated[str, Path(max_length=_MAX_CHARS)]
 async def give(request: Request, service: Serving, caller: Asker, body: FeedbackBody) -> Response:
     """Keeps one act or several, all or none, and serves what they correct from now on."""
     items = body.items if isinstance(body, FeedbackItems) else [body]
+    # Each piece is looked for in all that the documents say.
+    service.limits.take(caller.key, sum(len(item.evidence or ()) for item in items))
     chinese = prefers_chinese(request)
     async with service.limits.admitted(caller.key):
         reply = await service.run(_give, service.workspace, caller, items, chinese)

@@ -55,19 +55,24 @@ class Buckets:
         """How many tokens there are."""
         return self.size - self.seconds_until_full(name) * self._per_second
 
-    def take(self, name: str) -> bool:
-        """Takes a token. Whether there was one."""
-        if self.left(name) < 1 - _SLACK:
+    def take(self, name: str, num: int = 1) -> bool:
+        """Takes tokens, at most a bucket of them. Whether there were as many."""
+        wanted = min(num, self.size)
+        if self.left(name) < wanted - _SLACK:
             return False
         now = self._clock()
-        full_at = max(now, self._full_at.pop(name, now)) + 1 / self._per_second
+        full_at = max(now, self._full_at.pop(name, now)) + wanted / self._per_second
         self._forget(now)
         self._full_at[name] = full_at
         return True
 
     def seconds_until_one(self, name: str) -> float:
         """How long until there is a token; 0 where there is one."""
-        return max(0.0, (1 - self.left(name)) / self._per_second)
+        return self.seconds_until(name, 1)
+
+    def seconds_until(self, name: str, num: int) -> float:
+        """How long until so many can be taken; 0 where they can be."""
+        return max(0.0, (min(num, self.size) - self.left(name)) / self._per_second)
 
     def seconds_until_full(self, name: str) -> float:
         """How long until the bucket is as at first."""
@@ -101,18 +106,21 @@ class Limits:
         self.num_running = 0
         self.num_waiting = 0
 
-    def take(self, key: str) -> None:
+    def take(self, key: str, num: int = 1) -> None:
         """Counts a request of any kind against what its key may send.
+
+        Args:
+            num: as how many it counts; what holds many small tasks is as much work as they are.
 
         Raises:
             ApiError: 429, it has sent too many.
         """
-        if not self._buckets.take(key):
+        if num and not self._buckets.take(key, num):
             raise ApiError(
                 429,
                 f"This key may send {self._settings.requests_per_minute} requests a minute.",
                 code="rate_limit_exceeded",
-                retry_after=self._buckets.seconds_until_one(key),
+                retry_after=self._buckets.seconds_until(key, num),
             )
 
     @asynccontextmanager

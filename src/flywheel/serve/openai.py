@@ -121,6 +121,7 @@ async def embeddings(service: Serving, caller: Asker, body: EmbeddingsBody) -> R
         texts = body.texts
     except ValueError as error:
         raise ApiError(400, f"input: {error}", param="input") from None
+    service.limits.take(caller.key, len(texts) - 1)
     async with service.limits.admitted(caller.key):
         vectors = await service.run(_embedded, service, texts)
     if body.dimensions and body.dimensions != len(vectors[0]):
