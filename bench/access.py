@@ -31,6 +31,7 @@ from typing import Any
 from ahocorasick_rs import AhoCorasick
 from starlette.testclient import TestClient
 
+from flywheel.answer.choice import LearnedChoice
 from flywheel.records import PUBLIC, Role
 from flywheel.search.wording import read
 from flywheel.serve.app import create_app
@@ -181,6 +182,8 @@ class World:
         """Corrections: by whom, and of which document."""
         self.corrected: list[str] = []
         """Their questions."""
+        self.typed: set[str] = set()
+        """Words that somebody wrote: what is asked about what all may read, all may learn."""
         self.guessed = ""
         """Evidence that was typed by somebody who need not know it."""
         self.asked: list[Asked] = []
@@ -229,13 +232,19 @@ class World:
             if chinese:
                 kept = f"{place}的{thing}放在{spot}，清单上写作{word()}。"
                 signed = f"取用{thing}须登记，登记册为{word()}。"
-                question = f"{place}的{thing}放在哪里？"
+                asked = f"{place}的{thing}放在哪里？", f"{place}的{thing}在哪里登记？"
             else:
                 kept = f"The {thing} of the {place} is kept {spot}, and the list says {word()}."
                 signed = f"Whoever takes the {thing} signs for it in the book {word()}."
-                question = f"Where is the {thing} of the {place} kept?"
+                asked = (
+                    f"Where is the {thing} of the {place} kept?",
+                    f"What does one sign for the {thing} of the {place}?",
+                )
             lines += [f"## {thing} {word()}", f"{kept}{'' if chinese else ' '}{signed}"]
-            self.sentences += [Sentence(text, question, chinese, name) for text in (kept, signed)]
+            self.sentences += [
+                Sentence(text, question, chinese, name)
+                for text, question in zip((kept, signed), asked, strict=True)
+            ]
         (self.place / name).write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
     def _people(self) -> Iterator[Person]:
@@ -282,6 +291,7 @@ class World:
         reply = self.http.request(method, f"/v1{path}", json=body, headers=headers)
         request = f"{method} {path} {json.dumps(body, ensure_ascii=False)}"
         own = self.marks.found_in(request + typed)
+        self.typed |= own
         shown = f"{reply.headers} {reply.text}"
         words = {
             word
@@ -359,7 +369,7 @@ class World:
         if question.isascii():
             polite = f"Please tell me: {question[0].lower()}{question[1:]}"
             return self.random.choice((polite, question.replace("Where is", "In what place is")))
-        return self.random.choice((f"请问{question}", question.replace("哪里", "什么地方")))
+        return self.random.choice((f"请问{question}", question.replace("在哪里", "在什么地方")))
 
     # What people say.
 
@@ -377,7 +387,8 @@ class World:
             "answer": f"{sentence.text} {word}" if cite else word,
             "evidence": [sentence.text] if cite else [],
         }
-        status, text = self.call(person, "POST", "/feedback", body)
+        is_told = person.role == "curator"
+        status, text = self.call(person, "POST", "/feedback", body, once=is_told)
         assert status == 200, text
         self.corrected.append(sentence.question)
 
@@ -399,7 +410,8 @@ class World:
         body = {"question": sentence.question, "evidence": [sentence.text]}
         self.call(person, "POST", "/feedback", body | {"kind": "cite"})
         edit = body | {"kind": "edit", "answer": "It is kept elsewhere. 在别处。"}
-        self.call(person, "POST", "/feedback", edit)
+        # A curator hears of what his contradicts, also where its document was deleted.
+        self.call(person, "POST", "/feedback", edit, once=person.role == "curator")
 
     def judge(self, person: Person) -> None:
         """Rates one of the last answers to anybody."""
@@ -426,10 +438,7 @@ class World:
                 owner = self.random.choice(list(self.said))
                 if not self.may_read(person, owner, once=True):
                     status, _ = self.call(person, "POST", f"/corrections/{owner}/{act}")
-                    _, rests_on = self.said[owner]
-                    # One that was replaced before its document was closed has not followed it.
-                    is_told = rests_on is not None and self.may_read(person, rests_on)
-                    assert status == 404 or (status == 409 and is_told), owner
+                    assert status == 404, owner
 
     def models(self) -> set[str]:
         """What the askers are told of the models; one and the same."""
@@ -480,12 +489,16 @@ class World:
             assert hidden, "all that was learned may be read by all"
             without = copy.copy(assistant)
             without.ranker = assistant.ranker.without(frozenset(hidden))
+            if choice := assistant.choice:
+                told = choice._told.only({each.id for each in without.ranker.questions})
+                frequencies = assistant.index.frequencies
+                without.choice = LearnedChoice(told, choice._trees, frequencies, choice._settings)
             for question in self.random.sample(self.questions, num):
-                told = [
+                one, other = (
                     replace(each.ask(question, reader), timings_ms={})
                     for each in (assistant, without)
-                ]
-                if told[0] != told[1]:
+                )
+                if one != other:
                     shaped.append(question)
         return shaped
 
@@ -500,9 +513,10 @@ class World:
                 word
                 for word, owner in self.marks.owners.items()
                 if (word.startswith("zq") or word[0] >= chr(_RARE))
+                and word not in self.typed
                 and not self.may_read(person, owner)
             ]
-            for word in self.random.sample(hidden, num):
+            for word in self.random.choices(hidden, k=num):
                 sentence = self.random.choice(self.sentences)
                 told = [
                     assistant.ask(f"{sentence.question} {each}", reader)
@@ -550,10 +564,13 @@ def _streamed(text: str) -> tuple[list[str], dict[str, Any], dict[str, int]]:
 def corrections(world: World, num: int) -> None:
     """People of every label correct, most of them curators, of what they may read."""
     for number in range(num):
-        role = "asker" if number % 5 == 4 else "curator"
+        role = "asker" if number % 10 == 9 else "curator"
         person = world.people[f"{role} of {LABELS[number % len(LABELS)]}"]
         readable = [each for each in world.sentences if world.may_read(person, each.document)]
-        world.correct(person, world.random.choice(readable), cite=number % 7 != 6)
+        fresh = [each for each in readable if each.question not in world.corrected]
+        # Some say otherwise than others before them.
+        among = fresh if fresh and number % 8 else readable
+        world.correct(person, world.random.choice(among), cite=number % 7 != 6)
 
 
 def questions(world: World, num: int) -> None:

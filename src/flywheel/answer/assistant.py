@@ -148,13 +148,14 @@ class Assistant:
         Args:
             num: how many at most; fewer are found where fewer passages match.
         """
-        found = self._find(first.question, reader or Reader())
+        reader = reader or Reader()
+        found = self._find(first.question, reader)
         used = {citation.passage for citation in first.citations}
         none_yet = 1 - first.confidence
         others: list[Answer] = []
         while len(others) < num:
             hits = [hit for hit in found.hits if hit.passage.id not in used]
-            drafted = self._draft(first.question, hits, found.near, found.frequencies)
+            drafted = self._draft(first.question, hits, found.near, reader)
             if not drafted.citations:
                 break
             used |= {citation.passage for citation in drafted.citations}
@@ -185,7 +186,7 @@ class Assistant:
         near = self.ranker.around(question, reader) if self.ranker else None
         hits = self.search(question, reader, near)
         searched = time.perf_counter()
-        drafted = self._draft(question, hits, near, frequencies)
+        drafted = self._draft(question, hits, near, reader)
         values = features(question, hits, frequencies) if hits else None
         decision = decide(hits, values, self.calibration, self.deciding)
         done = time.perf_counter()
@@ -239,11 +240,11 @@ class Assistant:
         return self.ranker.rank(near, hits, reader) if self.ranker and near else hits
 
     def _draft(
-        self, question: str, hits: list[Hit], near: Neighbours | None, frequencies: Frequencies
+        self, question: str, hits: list[Hit], near: Neighbours | None, reader: Reader
     ) -> Draft:
-        if self.choice is None or near is None:
-            return draft(question, hits, frequencies, self.quoting)
-        return self.choice.weighed_by(frequencies).draft(near, hits)
+        if self.choice is None or self.ranker is None or near is None:
+            return draft(question, hits, self.index.of(reader).frequencies, self.quoting)
+        return self.choice.of(self.ranker.field.of(reader)).draft(near, hits)
 
 
 def _worded(quoted: Answer, written: Written, hits: list[Hit], seconds: float) -> Answer:

@@ -9,8 +9,8 @@ users' own answers do.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ import numpy as np
 from flywheel.answer.quote import Draft, Quoter, Quotes, compose
 from flywheel.answer.settings import QuoteSettings
 from flywheel.records import Hit
-from flywheel.search.index import MOST_STATISTICS, remembered
+from flywheel.search.index import remembered
+from flywheel.search.question_field import MOST_VIEWS
 from flywheel.search.terms import has_han
 from flywheel.search.trees import Trees
 from flywheel.search.vectors import TermMatrix, aligned, stacked
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from flywheel.search.frequencies import Frequencies
-    from flywheel.search.question_field import Neighbours
+    from flywheel.search.question_field import Neighbours, QuestionField
     from flywheel.search.terms import TermIds
 
     Floats = npt.NDArray[np.float64]
@@ -73,6 +74,16 @@ class Told:
     """In words, as `quote.num_words` counts them."""
     openings: tuple[tuple[str, str], ...] = ()
     """Language (`zh`, `en`) → how most of the answers begin, where most begin alike."""
+
+    def only(self, ids: Collection[str]) -> Told:
+        """What the answers of these examples hold; how most of all begin is no more than polite."""
+        places = [place for place, id in enumerate(self.ids) if id in ids]
+        return replace(
+            self,
+            ids=tuple(self.ids[place] for place in places),
+            terms=tuple(self.terms[place] for place in places),
+            lengths=tuple(self.lengths[place] for place in places),
+        )
 
     def opening(self, question: str) -> str:
         """How an answer to this question begins; empty where users have no such manner."""
@@ -199,16 +210,22 @@ class LearnedChoice:
         self._told, self._trees = told, trees
         self._frequencies, self._settings = frequencies, settings
         self._expectation = Expectation(told, frequencies)
-        self._others: dict[Frequencies, LearnedChoice] = {}
+        self._views: dict[QuestionField, LearnedChoice] = {}
 
-    def weighed_by(self, frequencies: Frequencies) -> LearnedChoice:
-        """The same choice, where words weigh otherwise: for a reader who may not see all."""
-        if frequencies is self._frequencies:
+    def of(self, field: QuestionField) -> LearnedChoice:
+        """What of it a reader may see, as if nothing else had been told.
+
+        Args:
+            field: what he may see of the questions.
+        """
+        return remembered(self._views, field, self._seen_with, MOST_VIEWS)
+
+    def _seen_with(self, field: QuestionField) -> LearnedChoice:
+        frequencies = field.statistics.frequencies
+        told = self._told.only({each.id for each in field.questions})
+        if frequencies is self._frequencies and len(told.ids) == len(self._told.ids):
             return self
-        return remembered(self._others, frequencies, self._with, MOST_STATISTICS)
-
-    def _with(self, frequencies: Frequencies) -> LearnedChoice:
-        return LearnedChoice(self._told, self._trees, frequencies, self._settings)
+        return LearnedChoice(told, self._trees, frequencies, self._settings)
 
     def draft(self, near: Neighbours, hits: Sequence[Hit]) -> Draft:
         """The draft of most worth; empty where nothing was found."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from flywheel.learn.feedback import shared_access
 from flywheel.records import Interaction, Passage
 from flywheel.store import corrections, documents, interactions
 from flywheel.store.redaction import ERASED
@@ -19,6 +20,7 @@ from flywheel.wheel.feedback import is_readable, may_read
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flywheel.store.corrections import Entry
     from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
 
@@ -46,11 +48,7 @@ def sees_correction(workspace: Workspace, id: str, caller: Caller) -> bool:
         entry = corrections.get(conn, id)
         if entry is None or entry.withdrawn == ERASED:
             return False
-        if not is_readable(entry.correction, caller.access):
-            return False
-        # One that is withdrawn is not followed any more when its documents are closed.
-        held = documents.access_of_passages(conn, entry.correction.passages)
-    return not entry.withdrawn or all(may_read(caller.access, each) for each in held.values())
+        return _is_open(conn, entry, caller.access)
 
 
 def passage(workspace: Workspace, id: str, labels: Sequence[str] | None) -> Passage | None:
@@ -84,7 +82,20 @@ def _may_read(conn: Connection, interaction: Interaction, caller: Caller) -> boo
         return caller.access is None
     entries = [corrections.get(conn, id) for id in given]
     return _stand_open(conn, held, caller.access) and all(
-        entry is not None and is_readable(entry.correction, caller.access) for entry in entries
+        entry is not None and _is_open(conn, entry, caller.access) for entry in entries
+    )
+
+
+def _is_open(conn: Connection, entry: Entry, labels: Sequence[str] | None) -> bool:
+    """Whether a correction may be read; what is withdrawn is not followed by `recheck` any more,
+    when its documents are closed."""
+    if not is_readable(entry.correction, labels):
+        return False
+    if not entry.withdrawn:
+        return True
+    held = documents.access_of_passages(conn, entry.correction.passages)
+    return may_read(
+        labels, shared_access([entry.correction.access, *held.values()], entry.readable)
     )
 
 
