@@ -538,3 +538,16 @@ def test_who_signs_in_again_and_again_is_told_to_wait(root: Path) -> None:
         form = {"key": served.secrets["asker"]}
         statuses = [browser.post("/signin", data=form).status_code for _ in range(30)]
     assert statuses.count(303) <= 15 and statuses[-1] == 429
+
+
+@pytest.mark.parametrize("piece", ["the window lock", "后车门的边缘"])
+def test_many_small_tasks_in_one_request_count_as_many(root: Path, piece: str) -> None:
+    """Each is looked for in all that the documents say."""
+    with whole(root, "[serve]\nrequests_per_minute = 60\n") as served, served.client() as client:
+        evidence = [f"{piece} {number}" for number in range(20)]
+        act = {"kind": "edit", "question": "x?", "answer": "y", "evidence": evidence}
+        first = client.post("/v1/feedback", json=act)
+        assert first.status_code == 200, "a whole bucket may go at once"
+        second = client.post("/v1/feedback", json=act | {"question": "z?"})
+    assert code(second) == (429, "rate_limit_exceeded")
+    assert int(second.headers["Retry-After"]) >= 1

@@ -56,8 +56,8 @@ class Buckets:
         return self.size - self.seconds_until_full(name) * self._per_second
 
     def take(self, name: str, num: int = 1) -> bool:
-        """Takes tokens, at most a bucket of them. Whether there were as many."""
-        wanted = min(num, self.size)
+        """Takes tokens. Whether there were as many."""
+        wanted = self._wanted(num)
         if self.left(name) < wanted - _SLACK:
             return False
         now = self._clock()
@@ -72,7 +72,11 @@ class Buckets:
 
     def seconds_until(self, name: str, num: int) -> float:
         """How long until so many can be taken; 0 where they can be."""
-        return max(0.0, (min(num, self.size) - self.left(name)) / self._per_second)
+        return max(0.0, (self._wanted(num) - self.left(name)) / self._per_second)
+
+    def _wanted(self, num: int) -> float:
+        """At most a bucket of them, less the one that let in whoever asks for many."""
+        return min(num, max(1.0, self.size - 1))
 
     def seconds_until_full(self, name: str) -> float:
         """How long until the bucket is as at first."""
