@@ -150,10 +150,19 @@ def test_what_curators_decide_is_in_the_audit(people: People) -> None:
     people("ann").say(**EDIT, id="a")
     ines.post("/corrections/a/confirm")
     ines.post("/corrections/a/withdraw")
+    ines.say(**EDIT, id="b")
+    ines.say(**EDIT, id="b")
+    ines.say(kind="up", question=QUESTION, answer="On the rear doors.")
     acts = [
-        (each["user"], each["action"], each["target"]) for each in boss.get("/audit").json()["data"]
-    ][:2]
-    assert acts == [("ines", "corrections.withdraw", "a"), ("ines", "corrections.confirm", "a")]
+        (each["user"], each["action"], each["target"])
+        for each in boss.get("/audit").json()["data"]
+        if each["action"].startswith("corrections.")
+    ]
+    assert acts == [
+        ("ines", "corrections.add", "b"),
+        ("ines", "corrections.withdraw", "a"),
+        ("ines", "corrections.confirm", "a"),
+    ]
 
 
 def test_same_acts_again_count_once_and_each_is_told(people: People) -> None:

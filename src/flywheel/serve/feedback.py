@@ -421,7 +421,7 @@ def _give(
         raise ApiError(400, 'Leave "at" out: what an asker says is of now.', param="at")
     acts = [item.to_feedback(caller) for item in items]
     _check_interactions(workspace, acts, caller)
-    accepted = wheel.accept(workspace, acts, caller.access)
+    accepted = wheel.accept(workspace, acts, caller.access, caller)
     return _told(workspace, acts, accepted, chinese)
 
 

@@ -62,7 +62,10 @@ class Accepted:
 
 
 def accept(
-    workspace: Workspace, acts: Sequence[Feedback], labels: Sequence[str] | None = None
+    workspace: Workspace,
+    acts: Sequence[Feedback],
+    labels: Sequence[str] | None = None,
+    by: Caller | None = None,
 ) -> Accepted:
     """Keeps acts, all or none, and serves what they correct from now on.
 
@@ -71,6 +74,7 @@ def accept(
 
     Args:
         labels: what their users may read; None is the owner, who sees all.
+        by: who brings them, where a key tells: what he corrects for others is written down.
 
     Raises:
         FeedbackError: one of them cannot be meant, or its id is another act's.
@@ -91,6 +95,9 @@ def accept(
         new_entries = [entries[act.id] for act in new if act.id in entries]
         feedback_store.put_all(conn, new, contents)
         corrections.put_all(conn, new_entries)
+        for each in new_entries:
+            if by and each.correction.verified:
+                record(conn, by, "corrections.add", each.correction.id)
         if any(evidence[act.id].unfound for act in new):
             state.put(conn, LOCATED_IN, None)
         disputes = settle(conn, [each.key for each in new_entries], labels)
