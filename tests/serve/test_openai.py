@@ -389,6 +389,19 @@ def test_what_cannot_be_meant_is_refused_by_name(
     assert (named or "").split(".")[0] == (param or "")
 
 
+@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
+def test_what_is_no_text_is_refused_in_words_that_help(served: Served, kind: str) -> None:
+    said = [{"type": "text", "text": QUESTION}, {"type": kind, kind: {"url": "x"}}]
+    with served.client() as client:
+        response = client.post(
+            "/chat/completions",
+            json={"model": "flywheel", "messages": [{"role": "user", "content": said}]},
+        )
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, "messages.0.content")
+    assert "only texts are read" in error["message"]
+
+
 @pytest.mark.parametrize("path", ["/models", "/chat/completions", "/embeddings", "/completions"])
 def test_nobody_is_let_in_without_a_key(served: Served, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer fw-x"}, {"Authorization": "Basic eDp5"}):

@@ -69,6 +69,14 @@ class ChatMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | Each[Part] | None = None
 
+    @field_validator("content", mode="before")
+    @classmethod
+    def _is_text(cls, content: Any) -> Any:
+        parts = content if isinstance(content, list) else []
+        if any(isinstance(part, dict) and part.get("type") != "text" for part in parts):
+            raise ValueError("only texts are read here: no pictures, sounds or files")
+        return content
+
     @property
     def text(self) -> str:
         """What it says."""
