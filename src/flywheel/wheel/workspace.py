@@ -94,7 +94,7 @@ class Workspace:
         if (root / settings_file.FILE).exists():
             raise WorkspaceError(f"{root} is a workspace already. Go on with `flywheel add`.")
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
             text = settings_file.commented_toml()
             (root / settings_file.FILE).write_text(text, encoding="utf-8")
         except OSError as error:
