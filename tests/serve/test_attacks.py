@@ -551,3 +551,18 @@ def test_many_small_tasks_in_one_request_count_as_many(root: Path, piece: str) -
         second = client.post("/v1/feedback", json=act | {"question": "z?"})
     assert code(second) == (429, "rate_limit_exceeded")
     assert int(second.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("count", [1001, 10**8, 1e8])
+@pytest.mark.parametrize("name", ["minItems", "maxItems"])
+def test_a_schema_that_no_engine_could_write_out_is_refused(
+    attacked: Whole, name: str, count: float
+) -> None:
+    inner = {"type": "array", name: count, "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"列表": {"anyOf": [inner]}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with attacked.client("curator") as client:
+        asked = body(QUESTION, model="flywheel-bare", response_format=form)
+        refused = client.post("/v1/chat/completions", json=asked)
+    assert refused.status_code == 400
+    assert "1,000 at most" in refused.json()["error"]["message"]

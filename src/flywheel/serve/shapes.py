@@ -7,6 +7,7 @@ fields that would change the answer and cannot are refused by name. What is adde
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -25,6 +26,9 @@ MAX_TEXTS = 256
 """Texts in one request for embeddings, as many as answer in a few seconds on a small machine."""
 
 
+MAX_REPEATS = 1_000
+"""Items of a list in a JSON schema. An engine writes its grammar out: 10^8 of them held it up for
+good, and 10^5 took 350 MB."""
 MAX_MISTAKES = 50
 """That a refusal is made from. A megabyte holds 500,000, and to tell them all, of which a caller
 hears one, took 14 s that nobody else was answered in."""
@@ -100,6 +104,25 @@ class JsonSchema(BaseModel):
     name: str = "answer"
     schema_: dict[str, Any] = Field(alias="schema", default_factory=dict)
     strict: bool | None = None
+
+    @field_validator("schema_")
+    @classmethod
+    def _repeats_little(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        if any(count > MAX_REPEATS for count in _counts(schema)):
+            raise ValueError(f"minItems and maxItems may be {MAX_REPEATS:,} at most")
+        return schema
+
+
+def _counts(schema: Any) -> Iterator[float]:
+    """How many items a schema asks for, in each of its places."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _counts(each)
+    elif isinstance(schema, dict):
+        for name, value in schema.items():
+            if name in ("minItems", "maxItems") and isinstance(value, int | float):
+                yield value
+            yield from _counts(value)
 
 
 class ResponseFormat(Body):
