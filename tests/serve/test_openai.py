@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -361,6 +364,38 @@ def test_embeddings_need_a_model_that_the_settings_name(served: Served) -> None:
         response = client.post("/embeddings", json={"model": "flywheel-embedding", "input": "x"})
     assert response.status_code == 404
     assert "search.embedding" in response.json()["error"]["message"]
+
+
+def test_an_embedding_model_is_loaded_once_and_answers_all_who_wait(
+    serve: Callable[[str], Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, num_askers = serve('[search]\nembedding = "fake"\n'), 8
+    loaded: list[str] = []
+
+    class Model:
+        def embed(self, texts: Sequence[str], kind: str) -> list[list[float]]:
+            return [[0.6, 0.8] for _ in texts]
+
+    def load(name: str, **_: object) -> Model:
+        loaded.append(name)
+        wait_until(lambda: served.app.state.service.limits.num_running == num_askers)
+        return Model()
+
+    monkeypatch.setattr("flywheel.search.embed.load_embedder", load)
+
+    def ask_for(form: str) -> Any:
+        asked = {"model": "flywheel-embedding", "input": ["锁", "lock"], "encoding_format": form}
+        with served.client() as client:
+            return client.post("/embeddings", json=asked).json()
+
+    with ThreadPoolExecutor(num_askers) as threads:
+        replies = list(threads.map(ask_for, ["float", "base64"] * (num_askers // 2)))
+    assert loaded == ["fake"]
+    for reply, form in zip(replies, ["float", "base64"] * (num_askers // 2), strict=True):
+        first, second = (each["embedding"] for each in reply["data"])
+        vector = struct.unpack("<2f", base64.b64decode(first)) if form == "base64" else first
+        assert list(vector) == pytest.approx([0.6, 0.8]) and first == second
+        assert reply["usage"] == {"prompt_tokens": 2, "total_tokens": 2}
 
 
 @pytest.mark.parametrize(

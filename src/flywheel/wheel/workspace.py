@@ -78,7 +78,7 @@ class Workspace:
         self._assistants: dict[int, Assistant] = {}
         self._served: Version | None = None
         self._num_erasures: int | None = None
-        self._opening = threading.RLock()
+        self._opening, self._loading = threading.RLock(), threading.Lock()
         self._live_corrections: LiveCorrections | None = None
         self._embedders: dict[str, Embedder] = {}
         self.engines = Engines(self.artifacts, settings.engine)
@@ -189,14 +189,15 @@ class Workspace:
         """A model by its name, which in an older version need not be the one in the settings."""
         if not name:
             return None
-        if name not in self._embedders:
-            from flywheel.search.embed import load_embedder
+        with self._loading:  # whoever comes meanwhile would load another one
+            if name not in self._embedders:
+                from flywheel.search.embed import load_embedder
 
-            relative = self.root / Path(name).expanduser()
-            found = str(relative) if relative.is_dir() else name
-            cache = self.artifacts.root / "embedding"
-            self._embedders[name] = load_embedder(found, cache=cache)
-        return self._embedders[name]
+                relative = self.root / Path(name).expanduser()
+                found = str(relative) if relative.is_dir() else name
+                cache = self.artifacts.root / "embedding"
+                self._embedders[name] = load_embedder(found, cache=cache)
+            return self._embedders[name]
 
     def assistant(self, version: Version, num_erasures: int | None = None) -> Assistant:
         """A version, ready to answer. Kept open while it serves; what no longer does, or was open
