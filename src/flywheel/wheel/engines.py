@@ -9,15 +9,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flywheel.artifacts import Artifacts
+from flywheel.build.machine import memory_bytes
 from flywheel.build.settings import MODEL_FILE
 from flywheel.engine.settings import EngineSettings
 from flywheel.errors import WorkspaceError
 
 if TYPE_CHECKING:
     from flywheel.engine.protocol import Engine
+
+
+MEMORY_SHARE = 1 / 16
+"""Of the machine's memory, for what a model keeps of the answers that it is writing."""
+MIN_SLOTS, MAX_SLOTS = 4, 32
+"""Answers that a model writes at once. Of 32 askers at 16M parameters, 32 slots tell 1.6 times the
+words that 4 do; a request may want 4 candidates."""
 
 
 class Engines:
@@ -76,7 +85,8 @@ class Engines:
             )
         write = writer["write"]
         context = write["context_tokens"] + write["max_tokens"] + TEMPLATE_TOKENS
-        return EmbeddedEngine.open(folder / MODEL_FILE, context_tokens=context)
+        file = folder / MODEL_FILE
+        return EmbeddedEngine.open(file, num_slots=num_slots(file, context), context_tokens=context)
 
     def _remote(self, named: Mapping[str, str]) -> Engine:
         from flywheel.engine.remote import RemoteEngine
@@ -88,6 +98,23 @@ class Engines:
                 "nothing is sent to it."
             )
         return RemoteEngine.open(settings)
+
+
+def num_slots(file: Path, context_tokens: int, memory: int | None = None) -> int:
+    """How many answers a model can write at once in a modest share of the memory.
+
+    Args:
+        file: the model as GGUF.
+        context_tokens: prompt and answer of each one together.
+        memory: in bytes; None is this machine's.
+    """
+    from flywheel.engine.gguf_head import cache_bytes
+
+    token_bytes = cache_bytes(file)
+    if token_bytes is None:
+        return MIN_SLOTS
+    share = MEMORY_SHARE * (memory_bytes() if memory is None else memory)
+    return max(MIN_SLOTS, min(MAX_SLOTS, int(share / (token_bytes * context_tokens))))
 
 
 def _key(writer: Mapping[str, Any]) -> str:
