@@ -238,13 +238,19 @@ def test_what_fails_before_the_first_event_is_an_error_as_any_other() -> None:
         sent(events)
 
 
-@pytest.mark.parametrize("error", [StoreError("The disk is full."), ApiError(504, "Too long.")])
-def test_what_fails_later_is_told_in_the_stream_which_ends(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (StoreError("The disk is full."), "server_error"),
+        (ApiError(429, "Too many."), "rate_limit_error"),
+    ],
+)
+def test_what_fails_later_is_told_in_the_stream_which_ends(error: Exception, kind: str) -> None:
     async def events() -> AsyncGenerator[bytes, None]:
         yield event_of({"text": "one"})
         raise error
 
     _, first, told, end = sent(events)
-    assert json.loads(told["body"].removeprefix(b"data: "))["error"]["message"] == str(error)
+    assert json.loads(told["body"].removeprefix(b"data: "))["error"]["type"] == kind
     assert (first["more_body"], told["more_body"]) == (True, True)
     assert (end["body"], end["more_body"]) == (b"", False)
