@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -382,3 +384,18 @@ def test_an_index_without_vectors_needs_no_model(tmp_path: Path) -> None:
 def test_an_index_with_vectors_serves_without_the_model(tmp_path: Path) -> None:
     build_index(tmp_path, BILINGUAL, HashingEmbedder())
     assert found(PassageIndex(tmp_path), "lock") == ["lock"]
+
+
+def test_an_index_that_nobody_holds_is_gone_with_its_texts(make_index: MakeIndex) -> None:
+    index = make_index(
+        [passage("a", "Slide the lever."), passage("b", "轮胎气压", language="zh-hans")]
+    )
+    assert found(index, "lever", Reader()) == ["a"]
+    assert found(index, "轮胎", Reader(access=("nobody",))) == []
+    is_there = weakref.ref(index)
+    gc.disable()  # a server's collector leaves out what was there when it began
+    try:
+        del index
+        assert is_there() is None
+    finally:
+        gc.enable()

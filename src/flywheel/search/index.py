@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -238,7 +238,8 @@ class PassageIndex:
         self._table = lancedb.connect(folder).open_table(TABLE)
         self._asked = _await(_opened(folder))
         self._embedder = embedder if embedder and "vector" in self._table.schema.names else None
-        self._recent = RecentPassages(self._read)
+        # Without a way back to the index: what nobody holds any more goes at once, with its texts.
+        self._recent = RecentPassages(partial(_read, self._asked))
         self.frequencies = Frequencies.load(folder)
         self.vectors = TermVectors(folder, self.frequencies)
         self.statistics = Statistics(self.frequencies, self.vectors)
@@ -305,13 +306,6 @@ class PassageIndex:
             query = query.where(condition)
         asked = [query.nearest_to_text(each).to_arrow() for each in queries]
         return await asyncio.gather(*asked)
-
-    def _read(self, rows: Sequence[int]) -> Iterator[tuple[int, Passage]]:
-        for row in _await(self._taken(rows)).to_pylist():
-            yield row["_rowid"], _passage(row)
-
-    async def _taken(self, rows: Sequence[int]) -> pa.Table:
-        return await self._asked.take_row_ids(list(rows)).select(_COLUMNS).with_row_id().to_arrow()
 
     def _nearest(self, folded: str, reader: Reader, limit: int) -> list[dict[str, Any]]:
         """By meaning; the question is embedded as the passages were, folded."""
@@ -391,6 +385,15 @@ async def _opened(folder: Path) -> AsyncTable:
     import lancedb
 
     return await (await lancedb.connect_async(folder)).open_table(TABLE)
+
+
+def _read(table: AsyncTable, rows: Sequence[int]) -> Iterator[tuple[int, Passage]]:
+    for row in _await(_taken(table, rows)).to_pylist():
+        yield row["_rowid"], _passage(row)
+
+
+async def _taken(table: AsyncTable, rows: Sequence[int]) -> pa.Table:
+    return await table.take_row_ids(list(rows)).select(_COLUMNS).with_row_id().to_arrow()
 
 
 def _await(awaited: Coroutine[Any, Any, T]) -> T:
