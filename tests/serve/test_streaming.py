@@ -254,3 +254,29 @@ def test_what_fails_later_is_told_in_the_stream_which_ends(error: Exception, kin
     assert json.loads(told["body"].removeprefix(b"data: "))["error"]["type"] == kind
     assert (first["more_body"], told["more_body"]) == (True, True)
     assert (end["body"], end["more_body"]) == (b"", False)
+
+
+def test_a_deadline_that_comes_while_nobody_reads_is_told_as_the_last_event() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def read_slowly() -> None:
+        stuck = asyncio.Event()
+
+        async def events() -> AsyncGenerator[bytes, None]:
+            async with asyncio.timeout(0.01):
+                yield b"data: 1\n\n"
+                yield b"data: 2\n\n"
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if message.get("body") == b"data: 2\n\n":
+                await stuck.wait()
+
+        async def receive() -> Any:
+            await stuck.wait()
+
+        await EventStream(events())({"type": "http"}, receive, send)
+
+    run(read_slowly())
+    assert [each.get("body") for each in sent[1:3]] == [b"data: 1\n\n", b"data: 2\n\n"]
+    assert b"deadline_exceeded" in sent[-1]["body"] and not sent[-1]["more_body"]

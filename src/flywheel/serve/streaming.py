@@ -222,9 +222,22 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await while_listening(receive, self._send(send))
+            await while_listening(receive, self._send_in_time(send))
         except ClientGone:
             return
+
+    async def _send_in_time(self, send: Send) -> None:
+        try:
+            await self._send(send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The events' own deadline came while an event waited for the client to read, where
+            # they could not say so.
+            error = ApiError(504, "This was read too slowly.", code="deadline_exceeded")
+            event = event_of(error.body())
+            await send({"type": "http.response.body", "body": event, "more_body": False})
 
     async def _send(self, send: Send) -> None:
         started = more = False
