@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 from flywheel.errors import UsageError
 from flywheel.records import Score, from_json, to_json
 from flywheel.store import state
+from flywheel.store.corrections import lock
 from flywheel.store.tables import index_documents, promotions, version_feedback, versions
 
 Decision = Literal["promoted", "kept"]
@@ -102,6 +103,7 @@ def set_champion(
     Raises:
         UsageError: there is no such version.
     """
+    lock(conn)  # two processes must not give one number twice
     if number is not None:
         require(conn, number)
     last = conn.scalar(select(func.max(promotions.c.number))) or 0
