@@ -218,13 +218,11 @@ class Workspace:
     def _forget(self, keep: Version) -> None:
         from flywheel.wheel import bare
 
-        forgotten = self._assistants.keys() - {keep.number}
-        for number in forgotten:
+        for number in self._assistants.keys() - {keep.number}:
             del self._assistants[number]
-        if forgotten:
-            asked_alone = bare.writer(self)
-            kept = [*keep.bundle.get("writers", {}).values(), *filter(None, [asked_alone])]
-            self.engines.close(kept)
+        asked_alone = bare.writer(self)
+        kept = [*keep.bundle.get("writers", {}).values(), *filter(None, [asked_alone])]
+        self.engines.close(kept)
 
     def assemble(self, bundle: dict[str, Any], number: int) -> Assistant:
         """Puts together what a bundle names.
