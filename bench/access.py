@@ -197,6 +197,7 @@ class World:
         self.workspace = self._built()
         self.people = {each.name: each for each in self._people()}
         self.http = TestClient(create_app(self.workspace), base_url="http://127.0.0.1")
+        self.num_exact = 0.0
 
     def close(self) -> None:
         """Closes the app and the workspace."""
@@ -328,10 +329,18 @@ class World:
     def _check_cached(self, person: Person, about: dict[str, Any], text: str) -> None:
         """What another label was told is never told again: only what was asked by one's own."""
         asked = (person.labels, read(about["question"]).key)
-        if about["cached"] == "exact" and asked not in self.known:
+        exact, paraphrase = map(self._num_cached, ("exact", "paraphrase"))
+        # An asker is not told; the server's figures are.
+        if exact > self.num_exact and asked not in self.known:
             self.leaks.append(Leak(person.name, about["question"], (), ("the cache",), text))
-        self.counts["answers from the cache"] += bool(about["cached"])
+        self.num_exact = exact
+        self.counts["answers from the cache"] = int(exact + paraphrase)
         self.known.add(asked)
+
+    def _num_cached(self, outcome: str) -> float:
+        service = self.http.app.state.service  # type: ignore[attr-defined]
+        counted = service.metrics.cache.labels(outcome).collect()[0].samples[0].value
+        return float(counted)
 
     def question(self) -> tuple[str, tuple[str, ...]]:
         """A random question, with what was asked before it in the same chat."""

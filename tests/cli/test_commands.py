@@ -190,10 +190,7 @@ def test_versions_are_listed_and_the_champion_is_marked(flywheel: Run, ready: Pa
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The workspaces that would be served; test_serve.py serves one."""
     served: list[Path] = []
-    monkeypatch.setattr(
-        "flywheel.serve.server.serve", lambda workspace, *_, **__: served.append(workspace.root)
-    )
-    monkeypatch.setattr("flywheel.serve.observing.log_to_stderr", lambda: None)
+    monkeypatch.setattr("flywheel.cli.up._serve", served.append)
     return served
 
 

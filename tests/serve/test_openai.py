@@ -113,7 +113,7 @@ def test_a_stream_tells_what_the_whole_answer_tells(
 def test_a_correction_is_told_from_the_next_question_on_and_goes_before_the_cache(
     served: Served,
 ) -> None:
-    with served.client() as client:
+    with served.client("curator") as client:
         assert TOLD in words(ask(client, QUESTION))
         assert ask(client, QUESTION)["flywheel"]["cached"] == "exact"
         correct(served, "Below the handle.")
@@ -140,8 +140,10 @@ def test_a_version_that_is_not_there_is_an_unknown_model(served: Served, stream:
 
 
 def test_a_known_answer_is_kept_as_an_interaction_of_its_own(served: Served) -> None:
-    with served.client() as client:
+    with served.client("curator") as client:
         first, second = ask(client, QUESTION), ask(client, QUESTION)
+    with served.client() as client:
+        assert ask(client, QUESTION)["flywheel"]["cached"] == "", "who asked it is not told"
     assert second["flywheel"]["cached"] == "exact"
     assert first["flywheel"]["interaction"] != second["flywheel"]["interaction"]
 

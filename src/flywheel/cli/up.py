@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from flywheel.cli import show
 from flywheel.cli.documents import print_added
-from flywheel.cli.serve import serve
 from flywheel.cli.turn import print_turned
 from flywheel.cli.workspace import expanded
 from flywheel.errors import WorkspaceError
@@ -29,7 +30,15 @@ def up(context: click.Context, documents: tuple[str, ...]) -> None:
         with show.progress_bar() as progress:
             turned = wheel.turn(workspace, progress)
         print_turned(turned)
-    context.invoke(serve)
+        root = workspace.root
+    _serve(root)
+
+
+def _serve(root: Path) -> None:
+    """In the place of this process, which holds the memory that a turn has taken."""
+    sys.stdout.flush()
+    code = "from flywheel.cli import main; main()"
+    os.execv(sys.executable, [sys.executable, "-P", "-c", code, "-w", str(root), "serve"])
 
 
 def _opened(context: click.Context) -> Workspace:

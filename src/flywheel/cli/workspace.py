@@ -11,10 +11,11 @@ from flywheel.wheel.workspace import Workspace
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=Path())
-def init(folder: Path) -> None:
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.pass_context
+def init(context: click.Context, folder: Path | None) -> None:
     """Make FOLDER (default: this one) a workspace, with a commented flywheel.toml."""
-    with Workspace.init(expanded(folder)) as workspace:
+    with Workspace.init(expanded(folder or context.obj or Path())) as workspace:
         click.echo(f"{workspace.root} is a workspace now. Next: flywheel add DOCUMENTS")
 
 

@@ -59,6 +59,8 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS, route_class=
 
 CHAMPION, BARE, EMBEDDING = "flywheel", "flywheel-bare", "flywheel-embedding"
 MAX_QUESTION_CHARS = 8_000
+_LONG_CHARS = 20_000
+"""Of a conversation, from which reading it is no work for the event loop."""
 
 _VERSION = re.compile(r"flywheel-([1-9]\d{0,8})")
 
@@ -88,7 +90,10 @@ async def chat(service: Serving, caller: Asker, body: ChatBody, request: Request
     """
     if body.model == BARE:
         return await bare.chat(service, caller, body, request)
-    question = _question(caller, body)
+    if sum(len(each.text) for each in body.messages) > _LONG_CHARS:
+        question = await service.run(_question, caller, body)
+    else:
+        question = _question(caller, body)
     asking = _Asking(service, caller, body, question)
     headers = service.limits.headers(caller.key)
     if body.stream:
@@ -126,7 +131,7 @@ async def embeddings(service: Serving, caller: Asker, body: EmbeddingsBody) -> R
         vectors = await service.run(_embedded, service, texts)
     if body.dimensions and body.dimensions != len(vectors[0]):
         raise ApiError(400, f"dimensions: this model has {len(vectors[0])}", param="dimensions")
-    num = sum(map(num_tokens, texts))
+    num = await service.run(lambda: sum(map(num_tokens, texts)))
     data = [
         {
             "object": "embedding",
@@ -237,7 +242,8 @@ class _Asking:
             "interaction": told.interaction,
             "version": told.version,
             "question": self.question.text,
-            "cached": told.cached,
+            # That somebody asked this before is nobody else's business.
+            "cached": told.cached if self.caller.may("curator") else "",
             "moderation": list(told.categories),
         }
 

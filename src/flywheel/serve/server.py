@@ -74,11 +74,13 @@ def serve(
         WorkspaceBusy: a backup is being restored into the workspace.
     """
     from flywheel.serve.app import create_app
+    from flywheel.serve.warming import warm
 
     workspace.settings = workspace.settings.model_copy(update={"serve": settings})
     with server_lock.shared(workspace.root), _listening(settings) as listener:
         key_line = first_key(workspace.database, workspace.root / KEY_FILE)
         app = create_app(workspace)
+        warm(workspace)
         url = url_of(listener, settings.host)
 
         def told() -> None:

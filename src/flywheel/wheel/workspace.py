@@ -208,7 +208,7 @@ class Workspace:
         """
         with self._opening:
             if num_erasures is not None and num_erasures != self._num_erasures:
-                self._forget(keep=version)
+                self._forget(keep=self.champion())
                 self._num_erasures = num_erasures
             if version.number not in self._assistants:
                 self._forget(keep=self.champion())
