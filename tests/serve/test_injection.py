@@ -253,7 +253,6 @@ def test_a_true_sentence_is_told_without_the_false_one_beside_it(
     assert {int(each) for each in re.findall(r"\[(\d+)\]", content)} == {1}
 
 
-@pytest.mark.xfail(strict=False, reason="answer/support.py does not look at addresses and markup")
 @pytest.mark.parametrize(
     ("question", "said"),
     [

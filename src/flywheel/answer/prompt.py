@@ -44,7 +44,7 @@ TEMPLATE_TOKENS = 40
 QUESTION_SHARE = 0.5
 """Of the budget beside the rules, that a question may take where passages want the rest."""
 
-MARK = re.compile(r"[\[［【〔]\s*(/?\s*\d+(?:\s*[,，、;；/-]\s*\d+)*)\s*[\]］】〕]")
+MARK = re.compile(r"[\[［【〔]\s*((?:/\s*)?\d+(?:\s*[,，、;；/-]\s*\d+)*)\s*[\]］】〕]")
 _BLOCK = re.compile(r"^\[(\d+)\] (.*)\n((?:.*\n)*?)\[/\1\]$", re.MULTILINE)
 _CONTROL = re.compile(
     r"<(?=[|｜]"

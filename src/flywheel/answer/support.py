@@ -69,6 +69,15 @@ _WORD = re.compile(
     rf"|[{HAN}]|[a-z0-9]+(?!['’]t\b)"
 )
 _UNIT = re.compile(rf"[{HAN}]|[a-z]+")
+_ADDRESS = re.compile(
+    r"\]\([^\s)]*"  # a link's or an image's target in Markdown
+    r"|<[a-z/!?][^\s>]*"
+    r"|(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[!-~]*"
+    r"|(?<![a-z0-9+.-])(?:mailto|javascript|vbscript|data|tel|sms|file):[!-~]+"
+    r"|(?<![a-z0-9/:])//[a-z0-9\[][!-~]*"
+    r"|(?<![a-z0-9.@-])[a-z0-9_.+-]{1,64}@[a-z0-9-]+(?:\.[a-z0-9-]+)+"
+    r"|(?<![a-z0-9.@/-])(?:[a-z0-9-]+\.)+[a-z]{2,}\b(?:[/?#:][!-~]*)?"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,10 +116,20 @@ def _in_passage(sentence: str, passage: Passage, frequencies: Frequencies) -> Su
     said = " ".join((passage.title, *passage.headings, passage.text[span.start : span.end]))
     if not numbers(sentence) <= numbers(said):
         return None
+    if not addresses(sentence) <= addresses(said):
+        return None
     subject = _heaviest(sentence, frequencies)
     if subject and not np.isin(term_ids(subject), term_ids(said)).all():
         return None
     return Support(citation=cite(passage, span), share=share)
+
+
+def addresses(text: str) -> frozenset[str]:
+    """What of a text leads elsewhere or is markup: addresses, targets of links and images, tags.
+
+    A reader's program may follow or load them by itself, and what they are made of goes along.
+    """
+    return frozenset(match[0].rstrip(".,;:!?") for match in _ADDRESS.finditer(fold(text)))
 
 
 def _heaviest(sentence: str, frequencies: Frequencies) -> str:
