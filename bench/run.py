@@ -27,7 +27,7 @@ def commands(*, full: bool) -> Iterator[list[str]]:
     yield ["quality.py", *(["--full"] if full else [])]
     yield ["corrections.py"]
     yield ["access.py", *([] if full else ["--questions", "500"])]
-    yield ["serving.py", *([] if full else ["--seconds", "10", "--runs", "1"])]
+    yield ["serving.py", *([] if full else ["--seconds", "10", "--rounds", "1"])]
     yield ["fuzz.py", *([] if full else ["--cases", "500", "--raw", "500"])]
     yield ["soak.py", *([] if full else ["--seconds", "60"])]
     yield ["cache.py", *([] if full else ["--requests", "5000"])]
