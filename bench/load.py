@@ -21,7 +21,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -32,6 +32,8 @@ PATIENCE_SECONDS = 20.0
 
 _CONTENT = b'"content":"'
 _CHUNKED_END = b"\r\n0\r\n\r\n"
+_STREAM_ENDS = (b"data: [DONE]", b'"finish_reason":"stop"')
+"""Not all servers send the first."""
 _INTERACTION = b'"interaction":"'
 
 Kind = Literal["question", "feedback"]
@@ -49,15 +51,10 @@ class Plan:
     bodies: tuple[str, ...]
     """JSON, one a request, from the first again after the last."""
     num_connections: int = 64
-    rate: float
-    """Requests a second, on average; as they come by chance (Poisson)."""
-    seconds: float
+    due: tuple[float, ...]
+    """When each request is due, in seconds from the start."""
     feedback_every: int = 0
     """After so many answers comes an act on the last one of them; 0: never."""
-    at_once: bool = False
-    """Closed loop instead: every connection asks as soon as it has its answer, and the answers
-    that ended within the time count."""
-    seed: int = 20261
 
 
 @dataclass(slots=True)
@@ -76,6 +73,10 @@ class Reply:
     num_events: int = 0
     whole: bool = False
     """Whether it ended as it should."""
+    num_tokens: int = 0
+    """As usage tells them, where it was asked for."""
+    cached: str = ""
+    """How the answer was known, where it was."""
     act: str = ""
     """The id of the act of feedback that was acknowledged."""
     said: str = ""
@@ -105,6 +106,17 @@ class Result:
 def percentile(values: Sequence[float], at: float) -> float:
     """That part, in percent, of the values is no higher."""
     return quantiles(values, n=1000, method="inclusive")[round(10 * at) - 1]
+
+
+def by_chance(rate: float, seconds: float, seed: int) -> tuple[float, ...]:
+    """When requests are due that come so many a second on average, by chance (Poisson)."""
+    generator = random.Random(seed)
+    due: list[float] = []
+    at = generator.expovariate(rate)
+    while at < seconds:
+        due.append(at)
+        at += generator.expovariate(rate)
+    return tuple(due)
 
 
 def read_result(file: Path) -> Result:
@@ -154,13 +166,9 @@ class _Load:
 
     def run(self) -> Result:
         """Sends all that is due, and reads until the end."""
-        plan = self._plan
         cpu = _cpu_seconds()
         self._start = time.perf_counter()
-        if plan.at_once:
-            self._run_closed()
-        else:
-            self._run_open()
+        self._run()
         seconds = time.perf_counter() - self._start
         for connection in self._busy.values():
             connection.reply.said = "no end came"  # type: ignore[union-attr]
@@ -173,10 +181,10 @@ class _Load:
             replies=tuple(self._replies), seconds=seconds, cpu_seconds=_cpu_seconds() - cpu
         )
 
-    def _run_open(self) -> None:
-        due = _arrivals(self._plan)
+    def _run(self) -> None:
+        due = iter(self._plan.due)
         upcoming = next(due, None)
-        until = self._plan.seconds + PATIENCE_SECONDS
+        until = max(self._plan.due) + PATIENCE_SECONDS
         while upcoming is not None or self._busy or self._waiting:
             now = time.perf_counter() - self._start
             while upcoming is not None and upcoming <= now:
@@ -186,17 +194,6 @@ class _Load:
             if upcoming is None and now > until:
                 return
             self._read((until if upcoming is None else upcoming) - now)
-
-    def _run_closed(self) -> None:
-        while (now := time.perf_counter() - self._start) < self._plan.seconds:
-            while self._idle and len(self._waiting) < len(self._idle):
-                self._waiting.append(self._question(now))
-            self._send_waiting()
-            self._read(self._plan.seconds - now)
-        for connection in list(self._busy.values()):  # cut off on purpose
-            connection.socket.close()
-        self._busy.clear()
-        self._waiting.clear()
 
     def _question(self, due: float) -> _Asked:
         body = self._bodies[self._next % len(self._bodies)]
@@ -266,7 +263,7 @@ class _Load:
         if connection.length is None:
             if not received.endswith(_CHUNKED_END):
                 return
-            reply.whole = b"data: [DONE]" in received
+            reply.whole = any(mark in received for mark in _STREAM_ENDS)
         elif len(received) < connection.length:
             return
         else:
@@ -302,6 +299,8 @@ class _Load:
         if reply.kind == "feedback":
             reply.act = _field(body, b'"id":"')
             return
+        reply.num_tokens = int(_field(body, b'"completion_tokens":', b",") or 0)
+        reply.cached = _field(body, b'"cached":"')
         self._answers += 1
         every = self._plan.feedback_every
         if every and self._answers % every == 0 and (id := _field(body, _INTERACTION)):
@@ -332,19 +331,10 @@ class _Load:
         return _Connection(socket=opened, key=key)
 
 
-def _arrivals(plan: Plan) -> Iterator[float]:
-    """When requests are due, in seconds from the start."""
-    generator = random.Random(plan.seed)
-    at = generator.expovariate(plan.rate)
-    while at < plan.seconds:
-        yield at
-        at += generator.expovariate(plan.rate)
-
-
-def _field(body: bytes, name: bytes) -> str:
+def _field(body: bytes, name: bytes, end: bytes = b'"') -> str:
     place = body.find(name)
     start = place + len(name)
-    return "" if place < 0 else body[start : body.index(b'"', start)].decode()
+    return "" if place < 0 else body[start : body.index(end, start)].decode()
 
 
 def _cpu_seconds() -> float:
@@ -355,7 +345,7 @@ def _cpu_seconds() -> float:
 def main() -> None:
     plan_file, result_file = map(Path, sys.argv[1:3])
     data: dict[str, Any] = json.loads(plan_file.read_text(encoding="utf-8"))
-    plan = Plan(**data | {"keys": tuple(data["keys"]), "bodies": tuple(data["bodies"])})
+    plan = Plan(**data | {name: tuple(data[name]) for name in ("keys", "bodies", "due")})
     result = _Load(plan).run()
     result_file.write_text(json.dumps(asdict(result)), encoding="utf-8")
 

@@ -1,16 +1,16 @@
-"""The server under load from a second process, on real questions; and what its gateway takes.
+"""Serving under load: how quickly answers come, how many, and what the server adds.
 
-    python bench/serving.py [--part quoting saturation gateway streams] [--seconds 60] [--runs 3]
+    python bench/serving.py [quoting saturation gateway engine] [--seconds 60] [--profile]
 
-`quoting`     64 connections, open loop at 30 questions a second that come by chance, each tenth
-              answer rated: errors, feedback that was acknowledged and is not in the database, and
-              the time to the first content. Without the cache, and with questions that repeat.
-`saturation`  the rate is raised until the slowest twentieth waits over 250 ms; beside the same
-              answers behind a bare handler of Starlette, which keeps nothing and streams nothing.
-`gateway`     an engine that answers at once, behind the bare model's route: what the rest takes.
-`streams`     32 streams at once through HTTP beside the same engine in process, in turns.
+The server is one process, the load another (load.py), both on this machine; requests come by the
+clock, and the time of each counts from when it was due. Four parts, each within three minutes:
 
-The load comes by load.py, whose own share of the cores is told. Needs ../shared/data.
+quoting: 64 open connections, 64 keys, 30 questions a second on Chinese statutes, as streams, every
+tenth answer rated; without the cache, and with it on questions that come again (Zipf).
+saturation: the rate goes up until the 95th percentile of the first content leaves 250 ms, or errors
+come; beside the same answers without Flywheel's server, and Haystack behind its own, Hayhooks.
+gateway: an engine that answers at once, behind the bare model, at 100 requests a second.
+engine: a model of 16M parameters, 32 streams at once, beside the model alone, in turns.
 """
 
 from __future__ import annotations
@@ -19,442 +19,563 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from corpora import DATA, ROOT, WORK
+import measure
+import peer
+from corpora import DATA, ROOT, SEED, WORK, Sizes, example, legal
+from engine import FOLDER as MODELS
+from engine import NUM_STREAMS
 from flywheel.records import Role
-from load import Plan, Reply, Result, percentile, read_result
+from flywheel.store import feedback as feedback_store
+from flywheel.wheel import keys
+from flywheel.wheel.workspace import Workspace
+from load import Plan, Result, by_chance, percentile, read_result
 from table import print_table
 
-FOLDER = WORK / "serving" / "legal-zh"
-PARTS = ("quoting", "saturation", "gateway", "streams")
+BENCH = Path(__file__).resolve().parent
+FOLDER = WORK / "served-load"
+PARTS = ("quoting", "saturation", "gateway", "engine")
+
 NUM_CONNECTIONS = 64
-RATE = 30.0
-MOST_MS = 250.0
-RATES = (30, 45, 60, 75, 90, 105, 120, 140, 160, 180, 200, 240)
-NUM_STREAMS = 32
-STREAM_TOKENS = 64
+RATE, FEEDBACK_EVERY, FIRST_MS = 30.0, 10, 250.0
+WARM_UP_SECONDS = 4.0
+STEP_SECONDS, FIRST_RATE, STEP = 8.0, 30.0, 1.25
 GATEWAY_RATE = 100.0
-WARM_SECONDS = 5.0
-SETTINGS = "[serve]\nrequests_per_minute = 1000000\nconcurrent = 1000\nqueue = 1000\n"
-SAID = "The child lock sits on the edge of each rear door. Turn it with the key."
+STREAMS, MAX_TOKENS, PROMPT_WORDS = max(NUM_STREAMS), 160, 35
+READY_SECONDS = 60.0
+
+COLUMNS = ("answers", "errors", "p50 ms", "p95 ms", "p99 ms", "whole p95 ms", "CPU ms")
+NOTE = (
+    "Milliseconds from when a request was due to its first content, and to its end (`whole`)."
+    "\n`CPU ms`: of the server's process and its threads, for each answer."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Host:
-    """A server of one kind that runs."""
+class Domain:
+    """A workspace, who may ask it, and what they ask."""
 
+    name: str
+    root: Path
+    documents: Path
+    questions: tuple[str, ...]
+    secrets: Mapping[Role, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A server that runs, and how it is asked."""
+
+    name: str
+    pid: int
     port: int
-    process: subprocess.Popen[str]
+    keys: tuple[str, ...] = ()
+    model: str = "flywheel"
 
-    def cpu_seconds(self) -> float:
-        """That it has taken by now."""
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
-        fields = stat.rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def body(self, question: str, *, stream: bool = True) -> str:
+        """A request for an answer."""
+        messages = [{"role": "user", "content": question}]
+        asked = {"model": self.model, "stream": stream, "messages": messages}
+        return json.dumps(asked, ensure_ascii=False)
+
+    def load(
+        self,
+        bodies: Sequence[str],
+        due: Sequence[float],
+        *,
+        feedback_every: int = 0,
+        path: str = "/v1/chat/completions",
+        num_connections: int = NUM_CONNECTIONS,
+    ) -> Result:
+        """Asks it from a process of its own."""
+        plan = Plan(
+            host="127.0.0.1",
+            port=self.port,
+            path=path,
+            keys=self.keys,
+            bodies=tuple(bodies),
+            due=tuple(due),
+            num_connections=num_connections,
+            feedback_every=feedback_every,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            plan_file, result_file = Path(folder) / "plan.json", Path(folder) / "result.json"
+            plan_file.write_text(json.dumps(asdict(plan)), encoding="utf-8")
+            command = [sys.executable, str(BENCH / "load.py"), str(plan_file), str(result_file)]
+            subprocess.run(command, check=True)
+            return read_result(result_file)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="the server under load")
-    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each load")
-    parser.add_argument("--runs", type=int, default=3, help="of what is compared in turns")
-    parser.add_argument("--host", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--engine", action="store_true", help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description="serving under load")
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; all without a name")
+    parser.add_argument("--seconds", type=float, default=60, help="of the load at 30 a second")
+    parser.add_argument("--rounds", type=int, default=7, help="of the engine's 32 streams")
+    parser.add_argument("--profile", action="store_true", help="where the server's threads are")
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder of real data")
     arguments = parser.parse_args()
-    if arguments.host:
-        host(*arguments.host)
-    elif arguments.engine:
-        drive_engine()
-    else:
-        prepare()
-        for part in arguments.part:
-            globals()[part](arguments.seconds, arguments.runs)
+    parts = arguments.parts or PARTS
+    domain = make_domain(arguments.data)
+    if "quoting" in parts:
+        quoting(domain, arguments.seconds)
+    if "saturation" in parts:
+        saturation(domain, profile=arguments.profile)
+    if "gateway" in parts:
+        gateway(domain, min(30.0, arguments.seconds))
+    if "engine" in parts:
+        engine(domain, arguments.rounds)
 
 
-def prepare() -> None:
-    """The workspace with version 1, made once."""
-    if not (FOLDER / "flywheel.toml").exists():
-        from flywheel.wheel.ingest import add
-        from flywheel.wheel.turn import turn
-        from flywheel.wheel.workspace import Workspace
-
-        with Workspace.init(FOLDER) as workspace:
-            add(workspace, [str(DATA / "legal-zh" / "laws")])
-            turn(workspace)
-    (FOLDER / "flywheel.toml").write_text(SETTINGS, encoding="utf-8")
-
-
-def questions() -> list[str]:
-    """Those of laypeople, each once."""
-    lines = (DATA / "legal-zh" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    return list(dict.fromkeys(json.loads(line)["question"] for line in lines))
-
-
-def quoting(seconds: float, _: int) -> None:
-    """Distinct questions without the cache; then with it, as they repeat where people ask."""
-    asked = questions()
-    generator = random.Random(1)
-    generator.shuffle(asked)
-    weights = [1 / (place + 1) for place in range(len(asked))]
-    repeated = generator.choices(asked, weights, k=int(2 * RATE * seconds))
-    rows = []
-    for name, kind, order in (
-        ("no cache, questions that differ", "nocache", asked),
-        ("cache, questions that repeat (Zipf)", "quoting", repeated),
+def quoting(domain: Domain, seconds: float) -> None:
+    """The table of answers at 30 a second, with feedback."""
+    generator = random.Random(SEED)
+    weights = list(accumulate(1 / rank for rank in range(1, len(domain.questions) + 1)))
+    num = round(2 * RATE * seconds)
+    again = generator.choices(domain.questions, cum_weights=weights, k=num)
+    rows, acts, known, load_ms = [], [], Counter[str](), []
+    for name, size, questions in (
+        ("cache off, each question once in its turn", 0, domain.questions),
+        ("cache on, questions that come again", 2_000, again),
     ):
-        with started(kind) as there:
-            result, cpu_ms = loaded(there, plan_of(there, order, seconds, feedback_every=10))
-        rows.append(
-            [
-                name,
-                f"{len(result.of('question')):,}",
-                f"{len(result.errors)}",
-                f"{num_lost(result)} of {len(result.of('feedback'))}",
-                *times([each.first for each in result.of("question")]),
-                f"{cpu_ms:.1f}",
-                f"{1000 * result.cpu_seconds / len(result.replies):.2f}",
-            ]
-        )
+        with flywheel(domain, cache_size=size) as server:
+            bodies = [server.body(question) for question in questions]
+            warm_up(server, bodies)
+            before = cpu_seconds(server.pid)
+            due = by_chance(RATE, seconds, SEED)
+            result = server.load(bodies, due, feedback_every=FEEDBACK_EVERY)
+            used = sum(since(server.pid, before).values())
+        rows.append(row(name, result, used))
+        acts += [each.act for each in result.of("feedback") if each.act]
+        known.update(each.cached or "not known" for each in result.of("question") if size)
+        load_ms.append(1000 * result.cpu_seconds / len(result.replies))
+    lost = len(set(acts)) - num_kept(domain, acts)
+    told = ", ".join(f"{number} {how}" for how, number in known.most_common())
     print_table(
-        f"Quoting, 136 statutes: {RATE:.0f} questions/s for {seconds:.0f} s over "
-        f"{NUM_CONNECTIONS} connections",
-        [
-            *("", "questions", "errors", "feedback lost", "first content, ms: p50", "p95", "p99"),
-            *("server, CPU ms a request", "load, CPU ms"),
-        ],
+        f"{domain.name}: {RATE:g} questions a second for {seconds:g} s, {NUM_CONNECTIONS} open "
+        "connections",
+        ("", *COLUMNS),
         rows,
+        f"{NOTE}\nFeedback acknowledged: {len(acts)}, of it lost: {lost}. With the cache: {told}."
+        f"\nThe load itself takes {max(load_ms):.2f} ms of CPU for each request.",
     )
 
 
-def saturation(seconds: float, _: int) -> None:
-    """The highest rate at which p95 holds, beside a bare handler around the same answers."""
-    asked, rows = questions(), []
-    random.Random(2).shuffle(asked)
-    for name, kind in (
-        ("flywheel serve, no cache", "nocache"),
-        ("bare Starlette handler", "floor"),
-    ):
-        best: tuple[float, list[str], float] | None = None
-        with started(kind) as there:
-            for rate in RATES:
-                plan = plan_of(there, asked, min(seconds, 15), rate=rate)
-                result, cpu_ms = loaded(there, plan if kind == "nocache" else floored(plan))
-                told = [each.last if kind == "floor" else each.first for each in result.replies]
-                if result.errors or 1000 * percentile(told, 95) > MOST_MS:
-                    break
-                best = rate, times(told), cpu_ms
-        assert best is not None, "not even the lowest rate holds"
-        rows.append([name, f"{best[0]:.0f}/s", *best[1], f"{best[2]:.1f}"])
+def saturation(domain: Domain, *, profile: bool) -> None:
+    """The table of rates, and what the server's threads do at the last one that holds."""
+    rows, shares = [], []
+    with flywheel(domain, cache_size=0) as server:
+        rate, row_at = highest_rate(server, domain)
+        rows.append(row_at)
+        shares = thread_shares(server, domain, rate)
+        if profile:
+            python_shares(server, domain, rate)
+    with floor(domain) as server:
+        rows.append(highest_rate(server, domain)[1])
+    try:
+        with hayhooks(domain) as server:
+            rows.append(highest_rate(server, domain)[1])
+    except measure.CommandFailed as error:
+        print(f"hayhooks: left out, {error}", flush=True)
     print_table(
-        f"The highest rate at which 95 % wait at most {MOST_MS:.0f} ms and nothing fails",
-        ["", "rate", "ms: p50", "p95", "p99", "server, CPU ms a request"],
+        f"{domain.name}: the highest rate at which p95 stays under {FIRST_MS:g} ms",
+        ("", "a second", *COLUMNS),
         rows,
+        f"{NOTE}\nThe rate goes up by a quarter every {STEP_SECONDS:g} s; figures are of the last "
+        "one that held.\nThe floor is the same answers behind one handler of Starlette's on "
+        "uvicorn: no keys, limits, moderation,\ncache or metrics, but the same interactions on "
+        "disk. Hayhooks keeps none; it answers with the best\npassage of 1,000 characters that "
+        "BM25 in memory finds.",
+    )
+    print_table(
+        f"the server's threads at {rate:.0f} questions a second",
+        ("", "CPU ms an answer", "of a core"),
+        shares,
+        "Python's threads take turns at one lock; Lance's do not need it.",
     )
 
 
-def gateway(seconds: float, _: int) -> None:
-    """The whole time of a request whose engine answers at once."""
+def gateway(domain: Domain, seconds: float) -> None:
+    """The table of what stands between a client and an engine that answers at once."""
     rows = []
-    for name, stream in (("whole", False), ("streamed", True)):
-        body = {
-            "model": "flywheel-bare",
-            "stream": stream,
-            "messages": [{"role": "user", "content": "Where is the child lock?"}],
-        }
-        with started("fake") as there:
-            plan = Plan(
-                host="127.0.0.1",
-                port=there.port,
-                keys=secrets("curator", NUM_CONNECTIONS),
-                bodies=(json.dumps(body),),
-                num_connections=NUM_CONNECTIONS,
-                rate=GATEWAY_RATE,
-                seconds=seconds,
+    with host("fake", domain) as server:
+        server = replace(server, model="flywheel-bare", keys=domain.secrets["curator"])
+        for name, stream in (("as a stream", True), ("whole", False)):
+            bodies = [server.body(question, stream=stream) for question in domain.questions]
+            warm_up(server, bodies)
+            before = cpu_seconds(server.pid)
+            result = server.load(bodies, by_chance(GATEWAY_RATE, seconds, SEED))
+            used = sum(since(server.pid, before).values())
+            times = [1000 * each.last for each in result.replies]
+            rows.append(
+                [
+                    name,
+                    str(len(times)),
+                    str(len(result.errors)),
+                    *(f"{percentile(times, at):.2f}" for at in (50, 95, 99)),
+                    f"{max(times):.1f}",
+                    f"{1000 * used / len(times):.2f}",
+                ]
             )
-            result, cpu_ms = loaded(there, plan)
-        lasts = times([each.last for each in result.replies])
-        rows.append(
-            [name, f"{len(result.replies):,}", f"{len(result.errors)}", *lasts, f"{cpu_ms:.2f}"]
-        )
     print_table(
-        f"What the gateway adds: an engine that answers at once, {GATEWAY_RATE:.0f} requests/s",
-        ["", "requests", "errors", "ms until the end: p50", "p95", "p99", "server, CPU ms"],
+        f"an engine that answers at once, at {GATEWAY_RATE:g} requests a second",
+        ("", "answers", "errors", "p50 ms", "p95 ms", "p99 ms", "worst ms", "CPU ms"),
         rows,
+        "Milliseconds from when a request was due to the end of its answer, as the client sees it.",
     )
 
 
-def streams(_: float, runs: int) -> None:
-    """Tokens a second of 32 streams through HTTP and of the engine alone, in turns."""
-    subprocess.run([sys.executable, str(ROOT / "bench" / "engine.py"), "--make"], check=True)
-    bodies = tuple(
-        json.dumps(
-            {
-                "model": "flywheel-bare",
-                "prompt": text,
-                "max_tokens": STREAM_TOKENS,
-                "temperature": 0,
-                "stream": True,
-            }
-        )
-        for text in texts()
-    )
-    served, alone = [], []
-    for _ in range(runs):
-        with started("model") as there:
-            plan = Plan(
-                host="127.0.0.1",
-                port=there.port,
-                path="/v1/completions",
-                keys=secrets("curator", NUM_STREAMS),
-                bodies=bodies,
-                num_connections=NUM_STREAMS,
-                rate=10_000,
-                seconds=NUM_STREAMS / 10_000,
+def engine(domain: Domain, num_rounds: int) -> None:
+    """The table of 32 streams at once, through HTTP and without."""
+    file = MODELS / "16M" / "q8_0.gguf"
+    if not file.is_file():
+        subprocess.run([sys.executable, str(BENCH / "engine.py"), "--make"], check=True)
+    texts = prompts(2 * STREAMS * (num_rounds + 1))
+    alone_rates, http_rates, events, whole = [], [], [], 0
+    with ExitStack() as stack:
+        alone = stack.enter_context(model_alone(file))
+        server = stack.enter_context(host("model", domain, file))
+        server = replace(server, keys=domain.secrets["curator"])
+        for number in range(num_rounds + 1):
+            own, other = (texts[(2 * number + i) * STREAMS :][:STREAMS] for i in (0, 1))
+            alone_rate = alone.rate(own)
+            bodies = [continuation(each) for each in other]
+            result = server.load(
+                bodies, [0.0] * STREAMS, path="/v1/completions", num_connections=STREAMS
             )
-            send(replace(plan, bodies=bodies[:1], rate=50, seconds=0.2))
-            served.append(speed(send(plan).of("question")))
-        command = [sys.executable, __file__, "--engine"]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        alone.append(float(told.splitlines()[-1]))
-    share = [a / b for a, b in zip(served, alone, strict=True)]
+            if number:  # the first round warms up
+                whole += STREAMS - len(result.errors)
+                num_tokens = sum(each.num_tokens for each in result.replies)
+                http_rates.append(num_tokens / max(each.last for each in result.replies))
+                alone_rates.append(alone_rate)
+                events.append(sum(each.num_events for each in result.replies) / num_tokens)
+    ratios = [one / other for one, other in zip(http_rates, alone_rates, strict=True)]
     print_table(
-        f"{NUM_STREAMS} streams at once, 16M parameters in q8_0, {STREAM_TOKENS} tokens each",
-        ["", "tokens/s, median", "of the engine alone"],
+        f"{STREAMS} streams at once: 16M parameters in q8_0, {MAX_TOKENS} tokens each",
+        ("", "tokens a second", "ratio", "whole", "events a token"),
         [
+            ["the engine alone", f"{median(alone_rates):.0f}", "", "", ""],
             [
-                "through HTTP, client in another process",
-                f"{median(served):,.0f}",
-                f"{median(share):.2f}",
+                "through HTTP",
+                f"{median(http_rates):.0f}",
+                f"{median(ratios):.3f}",
+                f"{whole} of {STREAMS * num_rounds}",
+                f"{median(events):.2f}",
             ],
-            ["engine in process", f"{median(alone):,.0f}", "1"],
         ],
-        note=f"Shares of each of {runs} rounds: {', '.join(f'{each:.2f}' for each in share)}.",
+        f"Median of {num_rounds} rounds in turns, the client on the same machine; the ratio is "
+        "the median of those in one\nround.",
     )
 
 
-def speed(replies: Sequence[Reply]) -> float:
-    """Tokens a second, from the first request to the last end."""
-    assert all(each.status == 200 and each.whole for each in replies), replies[0].said
-    assert len(replies) >= NUM_STREAMS // 2
-    return len(replies) * STREAM_TOKENS / max(each.due + each.last for each in replies)
+def make_domain(data: Path) -> Domain:
+    """Chinese statutes where the folder of real data is there, else the example's manual."""
+    found = legal(data, Sizes()) or example(data, Sizes())
+    root = FOLDER / found.name
+    if not Workspace.is_at(root):
+        print(f"making {root}", file=sys.stderr, flush=True)
+        part = root.with_name(f"{root.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        measure.run([*measure.FLYWHEEL, "init", str(part)])
+        measure.flywheel(part, "add", str(found.documents))
+        measure.flywheel(part, "turn")
+        part.rename(root)
+    lines = found.exam.read_text(encoding="utf-8").splitlines()
+    questions = [json.loads(line)["question"] for line in lines]
+    random.Random(SEED).shuffle(questions)
+    roles: tuple[Role, ...] = ("asker", "curator")
+    with Workspace.open(root) as workspace:
+        secrets = {
+            role: tuple(
+                keys.add(workspace.database, f"{role} {number}", role, days=1).secret
+                for number in range(NUM_CONNECTIONS)
+            )
+            for role in roles
+        }
+    return Domain(
+        name=found.name,
+        root=root,
+        documents=found.documents,
+        questions=tuple(questions),
+        secrets=secrets,
+    )
 
 
-def texts() -> list[str]:
-    """Of about 64 tokens each, none the beginning of another."""
-    generator = random.Random(3)
-    words = [chr(ord("a") + place) * 2 for place in range(26)]
-    return [" ".join(generator.choices(words, k=30)) for _ in range(2 * NUM_STREAMS)]
-
-
-def model_file() -> Path:
-    return WORK / "engine" / "16M" / "q8_0.gguf"
-
-
-def drive_engine() -> None:
-    """The engine alone: as many threads as streams, each reading one."""
-    from flywheel.engine.embedded import EmbeddedEngine
-    from flywheel.engine.protocol import Request, Sampling
-
-    engine = EmbeddedEngine.open(model_file(), num_slots=NUM_STREAMS, context_tokens=512)
-
-    def one(text: str) -> int:
-        request = Request(prompt=text, sampling=Sampling(max_tokens=STREAM_TOKENS))
-        with engine.generate(request) as generation:
-            return list(generation)[-1].num_tokens
-
-    asked = texts()
-    one(asked[-1])
-    begun = time.perf_counter()
-    with ThreadPoolExecutor(NUM_STREAMS) as pool:
-        num = sum(pool.map(one, asked[:NUM_STREAMS]))
-    print(num / (time.perf_counter() - begun))
-    engine.close()
-
-
-def host(kind: str, port: str) -> None:
-    """Serves as a process of its own; says when it does."""
-    from flywheel.engine.protocol import Engine
-    from flywheel.serve import server
-    from flywheel.wheel.workspace import Workspace
-
-    with Workspace.open(FOLDER) as workspace:
-        settings = workspace.settings
-        if kind == "nocache":
-            off = settings.cache.model_copy(update={"size": 0})
-            workspace.settings = settings.model_copy(update={"cache": off})
-        if kind in ("fake", "model"):
-            engine: Engine = _fake() if kind == "fake" else _model()
-            workspace.engines._opened = lambda writer: engine  # type: ignore[method-assign]
-            named = {"url": "http://127.0.0.1:1/v1", "model": "fake"}
-            remote = settings.engine.model_copy(update=named)
-            workspace.settings = settings.model_copy(update={"engine": remote})
-        if kind == "floor":
-            _serve_floor(workspace, int(port))
-            return
-        serving = workspace.settings.serve.model_copy(update={"port": int(port)})
-        server.serve(workspace, serving, worker=(), say=lambda line: print(line, flush=True))
-
-
-def _fake() -> Any:
-    from flywheel.engine.fake import FakeEngine
-
-    class Forgetful(list[Any]):
-        def append(self, _: Any) -> None:
-            """What was asked is of no use here."""
-
-    engine = FakeEngine(lambda _: SAID)
-    engine.requests = Forgetful()
-    return engine
-
-
-def _model() -> Any:
-    from flywheel.engine.embedded import EmbeddedEngine
-
-    return EmbeddedEngine.open(model_file(), num_slots=NUM_STREAMS, context_tokens=512)
-
-
-def _serve_floor(workspace: Any, port: int) -> None:
-    """The same answers with next to nothing around them."""
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse
-    from starlette.routing import Route
-
-    async def answer(request: Request) -> JSONResponse:
-        body = await request.json()
-        question = body["messages"][-1]["content"]
-        answer, _ = await run_in_threadpool(workspace.answer, question, "floor", ())
-        return JSONResponse({"choices": [{"message": {"content": answer.answer}}]})
-
-    workspace.answer("你好")
-    app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
-    config = uvicorn.Config(app, port=port, loop="uvloop", log_level="error", access_log=False)
-    served = uvicorn.Server(config)
-    startup = served.startup
-
-    async def telling(sockets: Any = None) -> None:
-        await startup(sockets)
-        print("is served", flush=True)
-
-    served.startup = telling  # type: ignore[method-assign]
-    served.run()
+def num_kept(domain: Domain, acts: Sequence[str]) -> int:
+    """How many of the acts are in the database."""
+    with Workspace.open(domain.root) as workspace, workspace.database.read() as conn:
+        return len(feedback_store.contents(conn, sorted(set(acts))))
 
 
 @contextmanager
-def started(kind: str) -> Iterator[Host]:
-    """A server that listens."""
-    port = _free_port()
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--host", kind, str(port)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "is served" in line:
-            break
-    else:
-        raise SystemExit(f"the server ({kind}) does not start")
-    try:
-        yield Host(port=port, process=process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
+def flywheel(domain: Domain, *, cache_size: int) -> Iterator[Server]:
+    """`flywheel serve`, as a user starts it."""
+    settings = f"[cache]\nsize = {cache_size}\n"
+    (domain.root / "flywheel.toml").write_text(settings, encoding="utf-8")
+    port = free_port()
+    command = [*measure.FLYWHEEL, "-w", str(domain.root), "serve", "--port", str(port)]
+    with running("Flywheel", command, port) as server:
+        yield replace(server, keys=domain.secrets["asker"])
 
 
-def loaded(there: Host, plan: Plan) -> tuple[Result, float]:
-    """What came of a load after a short one to warm up, and the server's CPU ms a request."""
-    send(replace(plan, rate=min(plan.rate, 20.0), seconds=WARM_SECONDS, feedback_every=0))
-    before = there.cpu_seconds()
-    result = send(plan)
-    return result, 1000 * (there.cpu_seconds() - before) / max(1, len(result.replies))
+@contextmanager
+def host(kind: str, domain: Domain, *file: Path) -> Iterator[Server]:
+    """A server of host.py."""
+    port = free_port()
+    command = [sys.executable, str(BENCH / "host.py"), kind, str(domain.root), str(port)]
+    with running(kind, [*command, *map(str, file)], port) as server:
+        yield server
 
 
-def send(plan: Plan) -> Result:
-    """Sends a load from a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        asked, told = Path(folder) / "plan.json", Path(folder) / "result.json"
-        asked.write_text(json.dumps(asdict(plan)), encoding="utf-8")
-        command = [sys.executable, str(ROOT / "bench" / "load.py"), str(asked), str(told)]
-        subprocess.run(command, check=True)
-        return read_result(told)
+@contextmanager
+def floor(domain: Domain) -> Iterator[Server]:
+    """The same answers without Flywheel's server."""
+    with host("floor", domain) as server:
+        yield replace(server, name="floor: Starlette, uvicorn")
 
 
-def plan_of(
-    there: Host,
-    asked: Sequence[str],
-    seconds: float,
-    *,
-    rate: float = RATE,
-    feedback_every: int = 0,
-) -> Plan:
-    """Questions, streamed."""
-    bodies = (
-        {"model": "flywheel", "stream": True, "messages": [{"role": "user", "content": question}]}
-        for question in asked
-    )
-    return Plan(
-        host="127.0.0.1",
-        port=there.port,
-        keys=secrets("asker", NUM_CONNECTIONS),
-        bodies=tuple(json.dumps(each, ensure_ascii=False) for each in bodies),
-        num_connections=NUM_CONNECTIONS,
-        rate=rate,
-        seconds=seconds,
-        feedback_every=feedback_every,
-    )
+@contextmanager
+def hayhooks(domain: Domain) -> Iterator[Server]:
+    """Haystack's BM25 behind its own server."""
+    port = free_port()
+    command = [
+        str(peer.install("hayhooks").with_name("hayhooks")), "run", "--host", "127.0.0.1",
+        "--port", str(port), "--pipelines-dir", str(peer.PEERS / "hayhooks_served"),
+    ]  # fmt: skip
+    documents = {"BENCH_DOCUMENTS": str(domain.documents)}
+    with running("Haystack, Hayhooks", command, port, documents) as server:
+        yield replace(server, model="passages")
 
 
-def floored(plan: Plan) -> Plan:
-    """For the bare handler, which knows no keys."""
-    return replace(plan, keys=())
-
-
-def secrets(role: Role, num: int) -> tuple[str, ...]:
-    """Keys of as many users."""
-    from flywheel.wheel import keys
-    from flywheel.wheel.workspace import Workspace
-
-    with Workspace.open(FOLDER) as workspace:
-        return tuple(
-            keys.add(workspace.database, f"{role} {place}", role).secret for place in range(num)
+@contextmanager
+def running(
+    name: str, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server's process, from when it listens until the end."""
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command,
+            stdout=said,
+            stderr=said,
+            env=os.environ | peer.QUIET | dict(environment or {}),
         )
+        try:
+            if not _listens(process, port):
+                said.seek(0)
+                last = "".join(said.readlines()[-5:])
+                raise measure.CommandFailed(f"{name} does not start: {last}")
+            yield Server(name=name, pid=process.pid, port=port)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            process.wait()
 
 
-def num_lost(result: Result) -> int:
-    """Acts of feedback that were acknowledged and are not in the database."""
-    from flywheel.store import feedback
-    from flywheel.wheel.workspace import Workspace
-
-    told = {each.act for each in result.of("feedback") if each.status == 200}
-    with Workspace.open(FOLDER) as workspace, workspace.database.read() as conn:
-        return len(told - set(feedback.contents(conn, sorted(told))))
-
-
-def times(seconds: Sequence[float]) -> list[str]:
-    """The median and the tails, in milliseconds."""
-    return [f"{1000 * percentile(seconds, at):,.1f}" for at in (50, 95, 99)]
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        time.sleep(0.05)
+    return False
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        port: int = opened.getsockname()[1]
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The model by itself, in a process that is told by lines."""
+
+    process: subprocess.Popen[str]
+
+    def rate(self, texts: Sequence[str]) -> float:
+        """Tokens a second where all are continued at once."""
+        assert self.process.stdin and self.process.stdout
+        asked = {"prompts": list(texts), "max_tokens": MAX_TOKENS}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        told = json.loads(self.process.stdout.readline())
+        rate: float = told["num_tokens"] / told["seconds"]
+        return rate
+
+
+@contextmanager
+def model_alone(file: Path) -> Iterator[Alone]:
+    """The engine's process."""
+    command = [sys.executable, str(BENCH / "host.py"), "alone", "", "0", str(file)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stdin
+        process.stdout.readline()
+        yield Alone(process)
+        process.stdin.close()
+
+
+def prompts(num: int) -> list[str]:
+    """Texts of one length, none beginning as another does."""
+    words = "\n".join(
+        file.read_text(encoding="utf-8") for file in sorted((ROOT / "docs").glob("*.md"))
+    ).split()
+    generator = random.Random(time.time_ns())
+    return [" ".join(generator.sample(words, PROMPT_WORDS)) for _ in range(num)]
+
+
+def continuation(prompt: str) -> str:
+    """A request for a text's continuation as a stream."""
+    asked = {
+        "model": "flywheel-bare",
+        "prompt": prompt,
+        "max_tokens": MAX_TOKENS,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return json.dumps(asked)
+
+
+def warm_up(server: Server, bodies: Sequence[str]) -> None:
+    """So many questions that are not counted."""
+    server.load(bodies, by_chance(RATE, WARM_UP_SECONDS, SEED + 1))
+
+
+def highest_rate(server: Server, domain: Domain) -> tuple[float, list[str]]:
+    """The highest rate that the server holds, and its row."""
+    bodies = [server.body(question) for question in domain.questions]
+    warm_up(server, bodies)
+    rate, held = FIRST_RATE, [server.name, "none", *("" for _ in COLUMNS)]
+    while True:
+        before = cpu_seconds(server.pid)
+        result = server.load(bodies, by_chance(rate, STEP_SECONDS, SEED))
+        used = sum(since(server.pid, before).values())
+        late = percentile([1000 * each.first for each in result.of("question")], 95)
+        print(f"{server.name}: {rate:.0f}/s, p95 {late:.0f} ms", file=sys.stderr, flush=True)
+        if result.errors or late > FIRST_MS:
+            show_errors(result)
+            return rate / STEP, held
+        held = [server.name, f"{rate:.0f}", *row("", result, used)[1:]]
+        rate *= STEP
+
+
+def row(name: str, result: Result, cpu_used: float) -> list[str]:
+    """What the answers took."""
+    answers = result.of("question")
+    first = [1000 * each.first for each in answers]
+    whole = [1000 * each.last for each in answers]
+    show_errors(result)
+    return [
+        name,
+        str(len(answers)),
+        str(len(result.errors)),
+        *(f"{percentile(first, at):.0f}" for at in (50, 95, 99)),
+        f"{percentile(whole, 95):.0f}",
+        f"{1000 * cpu_used / len(answers):.1f}",
+    ]
+
+
+def show_errors(result: Result) -> None:
+    """The first of them, for whoever looks after the bench."""
+    for error in result.errors[:3]:
+        print(f"{error.kind}: {error.status} {error.said}", file=sys.stderr, flush=True)
+
+
+def cpu_seconds(pid: int) -> dict[str, float]:
+    """What each kind of a process's threads has used of the CPU, as /proc tells."""
+    used: dict[str, float] = {}
+    tick = os.sysconf("SC_CLK_TCK")
+    for task in (Path("/proc") / str(pid) / "task").iterdir():
+        with suppress(OSError):
+            name, _, fields = task.joinpath("stat").read_text().partition("(")[2].rpartition(")")
+            user, system = map(int, fields.split()[11:13])
+            kind = _kind(name, is_loop=int(task.name) == pid)
+            used[kind] = used.get(kind, 0.0) + (user + system) / tick
+    return used
+
+
+def since(pid: int, before: Mapping[str, float]) -> dict[str, float]:
+    """What they have used since then."""
+    return {kind: used - before.get(kind, 0.0) for kind, used in cpu_seconds(pid).items()}
+
+
+def _kind(name: str, *, is_loop: bool) -> str:
+    if is_loop:
+        return "the event loop"
+    return "Lance" if name.startswith("lance") else "threads that answer and write"
+
+
+def thread_shares(server: Server, domain: Domain, rate: float) -> list[list[str]]:
+    """What each kind of thread takes at a rate."""
+    bodies = [server.body(question) for question in domain.questions]
+    before = cpu_seconds(server.pid)
+    result = server.load(bodies, by_chance(rate, STEP_SECONDS, SEED))
+    used = since(server.pid, before)
+    return [
+        [kind, f"{1000 * seconds / len(result.replies):.2f}", f"{seconds / result.seconds:.2f}"]
+        for kind, seconds in sorted(used.items(), key=lambda each: -each[1])
+    ]
+
+
+def python_shares(server: Server, domain: Domain, rate: float) -> None:
+    """The table of what holds Python's lock at a rate, as py-spy samples it."""
+    bodies = [server.body(question) for question in domain.questions]
+    spy = peer.install("py-spy").with_name("py-spy")
+    with tempfile.NamedTemporaryFile("r") as samples:
+        command = [
+            str(spy), "record", "--pid", str(server.pid), "--duration", f"{STEP_SECONDS:.0f}",
+            "--gil", "--nonblocking", "--rate", "200", "--format", "raw", "-o", samples.name,
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            server.load(bodies, by_chance(rate, STEP_SECONDS, SEED))
+        stacks = samples.readlines()
+    counts: Counter[str] = Counter()
+    for line in stacks:
+        stack, _, number = line.rpartition(" ")
+        counts[next((part for mark, part in PYTHON_PARTS if mark in stack), "other")] += int(number)
+    print_table(
+        f"who holds Python's lock at {rate:.0f} questions a second",
+        ("", "of the time"),
+        [[part, f"{number / (200 * STEP_SECONDS):.1%}"] for part, number in counts.most_common()],
+    )
+
+
+PYTHON_PARTS = (
+    ("store/writer.py", "the writer: interactions, feedback"),
+    ("lancedb/background_loop", "search: Lance's own loop"),
+    ("answer/quote.py", "answer: quoting"),
+    ("search/rank.py", "answer: ranking"),
+    ("answer/decide.py", "answer: deciding"),
+    ("search/index.py", "search: index"),
+    ("search/corrections.py", "corrections"),
+    ("wheel/answering.py", "answer: the rest"),
+    ("moderation/", "moderation"),
+    ("serve/answering.py", "answering in the server"),
+    ("serve/streaming.py", "events"),
+    ("serve/", "the server's other layers"),
+    ("fastapi/", "FastAPI, Starlette"),
+    ("uvicorn/", "uvicorn"),
+)
+"""Of a stack that has it anywhere, by the first that it has."""
 
 
 if __name__ == "__main__":
