@@ -296,7 +296,7 @@ def make_domain(data: Path) -> Domain:
     lines = found.exam.read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line)["question"] for line in lines]
     random.Random(SEED).shuffle(questions)
-    roles: tuple[Role, ...] = ("asker", "curator")
+    roles: tuple[Role, ...] = ("curator",)
     with Workspace.open(root) as workspace:
         secrets = {
             role: tuple(
@@ -328,7 +328,8 @@ def flywheel(domain: Domain, *, cache_size: int) -> Iterator[Server]:
     port = free_port()
     command = [*measure.FLYWHEEL, "-w", str(domain.root), "serve", "--port", str(port)]
     with running("Flywheel", command, port) as server:
-        yield replace(server, keys=domain.secrets["asker"])
+        # Only curators are told whether an answer was known.
+        yield replace(server, keys=domain.secrets["curator"])
 
 
 @contextmanager
