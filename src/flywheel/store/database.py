@@ -7,6 +7,7 @@ the writer; a write is on disk before it is acknowledged. Not here: what the row
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from flywheel.store.engines import (
     writing_engine,
 )
 from flywheel.store.failures import explained
+from flywheel.store.watch import Watch
 from flywheel.store.writer import Writer
 
 T = TypeVar("T")
@@ -39,6 +41,8 @@ class Database:
         self._name, self._reading, self._writing = name, reading, writing
         self._timeout_seconds = timeout_seconds
         self._writer = Writer(writing, name)
+        file = writing.url.database if writing.url.drivername == SQLITE else None
+        self._watch = Watch(file, timeout_seconds) if file else None
         self._process = os.getpid()
 
     @classmethod
@@ -101,6 +105,18 @@ class Database:
                 "cleared. Let that one finish, then run the same command again."
             )
 
+    def commits(self) -> int | None:
+        """Another number than before, where anything was committed since, by whatever process;
+        None where the database does not tell. It takes 5 µs, a look at what may have changed 80.
+        """
+        self._check_process()
+        if self._watch is None:
+            return None
+        try:
+            return self._watch.number()
+        except sqlite3.Error:  # what is wrong, the next read says
+            return None
+
     def files(self) -> list[Path]:
         """The files that the data are in; none where a server keeps them."""
         if self._writing.url.drivername != SQLITE:
@@ -112,6 +128,8 @@ class Database:
     def close(self) -> None:
         """Finishes the waiting writes and closes the connections."""
         self._writer.close()
+        if self._watch is not None:
+            self._watch.close()
         self._reading.dispose()
         self._writing.dispose()
 

@@ -30,6 +30,8 @@ class _Known:
     number: int | None
     """The version that it is of; None where the settings name it."""
     marks: ModelMarks
+    commits: int | None
+    """As many as there had been by then (`Database.commits`)."""
 
 
 _known: WeakKeyDictionary[Workspace, _Known] = WeakKeyDictionary()
@@ -39,14 +41,19 @@ _known: WeakKeyDictionary[Workspace, _Known] = WeakKeyDictionary()
 def writer(workspace: Workspace) -> dict[str, Any] | None:
     """What words answers, as a bundle has it; None where there is nothing."""
     known = _known.get(workspace)
+    if known and not _is_there(workspace, known.writer):
+        known = None
+    commits = workspace.database.commits()
+    if known and commits is not None and commits == known.commits:
+        return known.writer
     with workspace.database.read() as conn:
-        marks = standing.model_marks(conn, known.number if known else None)
-        if known and known.marks == marks and _is_there(workspace, known.writer):
-            return known.writer
-        number, found = next(_writers(workspace, conn), (None, None))
+        number, found = (known.number, known.writer) if known else (None, None)
         marks = standing.model_marks(conn, number)
+        if known is None or known.marks != marks:
+            number, found = next(_writers(workspace, conn), (None, None))
+            marks = standing.model_marks(conn, number)
     if found is not None:
-        _known[workspace] = _Known(writer=found, number=number, marks=marks)
+        _known[workspace] = _Known(writer=found, number=number, marks=marks, commits=commits)
     return found
 
 
