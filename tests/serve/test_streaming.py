@@ -49,8 +49,10 @@ def run(awaited: Awaitable[R]) -> R:
     return asyncio.run(within_a_time())
 
 
-async def everything(service: Service, make: Make) -> tuple[list[list[str]], int]:
-    async with Work(service, make) as work:
+async def everything(
+    service: Service, make: Make, *, whole: bool = False
+) -> tuple[list[list[str]], int]:
+    async with Work(service, make, whole=whole) as work:
         batches = [batch async for batch in work.batches()]
         return batches, await work.result()
 
@@ -64,6 +66,14 @@ def test_pieces_come_in_order_and_what_they_came_to_at_the_end(service: Service)
     assert [piece for batch in batches for piece in batch] == ["one", "二", "three"]
     assert all(batches)
     assert number == 3
+
+
+def test_where_only_the_whole_is_wanted_its_pieces_come_together(service: Service) -> None:
+    def count(stopping: Stopping) -> Generator[str, None, int]:
+        yield from ("one", "二", "three")
+        return 3
+
+    assert run(everything(service, count, whole=True)) == ([["one", "二", "three"]], 3)
 
 
 def test_an_error_comes_behind_what_was_said_before_it(service: Service) -> None:

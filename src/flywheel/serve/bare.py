@@ -194,7 +194,7 @@ class _Asking:
                         raise EngineError("The model was replaced while it answered. Ask again.")
                     yield piece
 
-        return Work(self.service, pieces)
+        return Work(self.service, pieces, whole=not self.body.stream)
 
     def _take(self, piece: Piece) -> None:
         choice = self._choices[piece.choice]

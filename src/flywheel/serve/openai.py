@@ -203,7 +203,8 @@ class _Asking:
 
     def _work(self, head: Head) -> Work[str, Told]:
         id = head.id.removeprefix("chatcmpl-")
-        return Work(self.service, lambda stopping: self._told(id, stopping))
+        whole = not self.body.stream
+        return Work(self.service, lambda stopping: self._told(id, stopping), whole=whole)
 
     def _told(self, id: str, stopping: Stopping) -> Generator[str, None, Told]:
         try:

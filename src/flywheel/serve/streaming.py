@@ -52,12 +52,19 @@ class ClientGone(Exception):
 class Work(Generic[T, R]):
     """A generator that runs on a thread of the service. Use it as a context manager."""
 
-    def __init__(self, service: Service, make: Callable[[Stopping], Generator[T, None, R]]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        make: Callable[[Stopping], Generator[T, None, R]],
+        *,
+        whole: bool = False,
+    ) -> None:
         """
         Args:
             make: the generator; it should look whether it was stopped, and is closed if it was.
+            whole: whether nobody wants its pieces before the end; then they come together.
         """
-        self._service, self._make = service, make
+        self._service, self._make, self._is_whole = service, make, whole
         self._stopping = Stopping()
         self._lock = threading.Lock()
         self._items: list[T] = []
@@ -165,7 +172,7 @@ class Work(Generic[T, R]):
                 with self._lock:
                     is_first = not self._items
                     self._items.append(item)
-                if is_first:
+                if is_first and not self._is_whole:
                     self._tell(self._on_news)
         finally:
             generator.close()
