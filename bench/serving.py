@@ -562,7 +562,7 @@ def python_shares(server: Server, domain: Domain, rate: float) -> None:
 
 PYTHON_PARTS = (
     ("store/writer.py", "the writer: interactions, feedback"),
-    ("lancedb/background_loop", "search: Lance's own loop"),
+    ("asyncio/base_events.py", "search: the loop that Lance is asked on"),
     ("answer/quote.py", "answer: quoting"),
     ("search/rank.py", "answer: ranking"),
     ("answer/decide.py", "answer: deciding"),
@@ -576,7 +576,7 @@ PYTHON_PARTS = (
     ("fastapi/", "FastAPI, Starlette"),
     ("uvicorn/", "uvicorn"),
 )
-"""Of a stack that has it anywhere, by the first that it has."""
+"""Of a stack that has it anywhere, by the first that it has. (The server's own loop is uvloop.)"""
 
 
 if __name__ == "__main__":
