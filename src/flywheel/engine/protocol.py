@@ -86,6 +86,9 @@ class Generation(Protocol):
 
     def __iter__(self) -> Iterator[Piece]: ...
 
+    def several(self, seconds: float = 0.0) -> list[Piece]:
+        """The next pieces, at least one, which get so much time to gather; none at the end."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *args: object) -> None: ...

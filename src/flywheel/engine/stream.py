@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Self
 
 from flywheel.engine.protocol import Piece
@@ -24,7 +26,9 @@ class Stream:
 
     def __init__(self, on_cancel: Callable[[], None], num_choices: int) -> None:
         self._items: SimpleQueue[Piece | EngineError | None] = SimpleQueue()
-        self._cancelled = threading.Event()
+        self._next: deque[Piece | EngineError | None] = deque()
+        """What the reader has taken, and not told yet."""
+        self._ended, self._cancelled = threading.Event(), threading.Event()
         self._on_cancel = on_cancel
         self._unfinished = set(range(num_choices))
 
@@ -53,10 +57,27 @@ class Stream:
         elif self._unfinished and error is None:
             error = EngineError("The engine broke off before the end of its answer.")
         self._items.put(error)
+        self._ended.set()
 
     def take(self) -> Piece | EngineError | None:
         """The next piece, waiting for it; at the end None, or why it broke off."""
-        return self._items.get()
+        return self._next.popleft() if self._next else self._items.get()
+
+    def gather(self, seconds: float) -> None:
+        """Lets so much time pass, unless it comes to its end. Nobody is woken for what comes."""
+        if seconds > 0:
+            self._ended.wait(seconds)
+
+    def take_more(self) -> list[Piece]:
+        """Further pieces that are there by now."""
+        with suppress(Empty):
+            while True:
+                self._next.append(self._items.get_nowait())
+        pieces: list[Piece] = []
+        while self._next and isinstance(piece := self._next[0], Piece):
+            pieces.append(piece)
+            self._next.popleft()
+        return pieces
 
 
 class StreamGeneration:
@@ -78,6 +99,18 @@ class StreamGeneration:
         if item is None:
             raise StopIteration
         raise item
+
+    def several(self, seconds: float = 0.0) -> list[Piece]:
+        """The next pieces, at least one; none at the end.
+
+        Many readers that are woken for each piece take the cores from who computes them.
+
+        Args:
+            seconds: what time pieces are given to gather in; the end cuts it short.
+        """
+        self._stream.gather(seconds)
+        first = next(self, None)
+        return [] if first is None else [first, *self._stream.take_more()]
 
     def __enter__(self) -> Self:
         return self

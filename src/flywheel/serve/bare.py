@@ -24,9 +24,19 @@ from flywheel.serve.errors import ApiError
 from flywheel.serve.replies import FinishReason, Head
 from flywheel.serve.service import Service
 from flywheel.serve.shapes import ChatBody, CompletionBody, SamplingBody
-from flywheel.serve.streaming import DONE, EventStream, Work, event_of, while_listening
+from flywheel.serve.streaming import (
+    DONE,
+    EventStream,
+    Work,
+    event_of,
+    seconds_apart,
+    while_listening,
+)
 from flywheel.wheel import bare
 from flywheel.wheel.keys import Caller
+
+_HOUR_SECONDS = 3_600.0
+"""Longer than any answer takes."""
 
 MOST_TOKENS = 512
 """Of an answer, where the request does not say."""
@@ -189,10 +199,15 @@ class _Asking:
                     code="model_not_found",
                 )
             with stopping.watching(engine.generate(self.request)) as generation:
-                for piece in generation:
-                    if piece.finish == "cancelled" and not stopping.is_set:
-                        raise EngineError("The model was replaced while it answered. Ask again.")
-                    yield piece
+                apart = 0.0 if self.body.stream else _HOUR_SECONDS
+                while several := generation.several(apart):
+                    for piece in several:
+                        if piece.finish == "cancelled" and not stopping.is_set:
+                            raise EngineError(
+                                "The model was replaced while it answered. Ask again."
+                            )
+                        yield piece
+                    apart = max(apart, seconds_apart(self.service))
 
         return Work(self.service, pieces, whole=not self.body.stream)
 

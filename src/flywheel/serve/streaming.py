@@ -45,6 +45,11 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 """`json.dumps` would make one for each event."""
 
 
+def seconds_apart(service: Service) -> float:
+    """The time between two events of one stream, as long as so many run as now."""
+    return service.limits.num_running / EVENTS_PER_SECOND
+
+
 class ClientGone(Exception):
     """Nobody reads the answer any more."""
 
@@ -135,8 +140,7 @@ class Work(Generic[T, R]):
 
     def _pause(self) -> float:
         """Seconds until the next event."""
-        apart = self._service.limits.num_running / EVENTS_PER_SECOND
-        return self._told_at + apart - self._loop.time()
+        return self._told_at + seconds_apart(self._service) - self._loop.time()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
