@@ -7,7 +7,8 @@ so that what is measured is the server. `model`: with a GGUF file in this proces
 answers without Flywheel's server: one handler of Starlette's on uvicorn, which knows no keys,
 limits, moderation or metrics, and asks the workspace on a thread.
 
-`alone` serves nothing: it is the model by itself, driven by threads, told by lines in.
+`alone` serves nothing: it is the model by itself, driven by threads, told by lines in. Nor does
+`instant`, the engine that answers at once by itself: it says what each answer took.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from flywheel.engine.embedded import EmbeddedEngine
 from flywheel.engine.fake import FakeEngine
 from flywheel.engine.protocol import Engine, Request, Sampling
 from flywheel.engine.settings import EngineSettings
+from flywheel.records import Message
 from flywheel.serve import server
 from flywheel.serve.warming import warm
 from flywheel.wheel.engines import Engines, num_slots
@@ -113,8 +115,23 @@ def drive(engine: EmbeddedEngine) -> None:
         print(json.dumps({"seconds": seconds, "num_tokens": sum(told)}), flush=True)
 
 
+def ask_by_the_clock(engine: Engine, due: Sequence[float]) -> list[float]:
+    """What each answer took, in seconds from when it was due."""
+    request = Request(messages=(Message(role="user", content="Where is the child lock?"),))
+    started, taken = time.perf_counter(), []
+    for each in due:
+        time.sleep(max(0.0, started + each - time.perf_counter()))
+        with engine.generate(request) as generation:
+            list(generation)
+        taken.append(time.perf_counter() - started - each)
+    return taken
+
+
 def main() -> None:
     kind, root, port, *file = sys.argv[1:]
+    if kind == "instant":
+        print(json.dumps(ask_by_the_clock(fake(), json.loads(sys.stdin.readline()))))
+        return
     if kind == "alone":
         engine = model(Path(file[0]))
         print("ready", flush=True)

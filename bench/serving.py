@@ -220,22 +220,31 @@ def gateway(domain: Domain, seconds: float) -> None:
             result = server.load(bodies, by_chance(GATEWAY_RATE, seconds, SEED))
             used = sum(since(server.pid, before).values())
             times = [1000 * each.last for each in result.replies]
-            rows.append(
-                [
-                    name,
-                    str(len(times)),
-                    str(len(result.errors)),
-                    *(f"{percentile(times, at):.2f}" for at in (50, 95, 99)),
-                    f"{max(times):.1f}",
-                    f"{1000 * used / len(times):.2f}",
-                ]
-            )
+            ms = f"{1000 * used / len(times):.2f}"
+            rows.append(gateway_row(name, times, str(len(result.errors)), ms))
+    rows.insert(0, gateway_row("the engine alone, in process", instant_ms(seconds)))
     print_table(
         f"an engine that answers at once, at {GATEWAY_RATE:g} requests a second",
         ("", "answers", "errors", "p50 ms", "p95 ms", "p99 ms", "worst ms", "CPU ms"),
         rows,
         "Milliseconds from when a request was due to the end of its answer, as the client sees it.",
     )
+
+
+def gateway_row(name: str, times: Sequence[float], errors: str = "", cpu_ms: str = "") -> list[str]:
+    """What answers took, in milliseconds."""
+    shown = (f"{percentile(times, at):.2f}" for at in (50, 95, 99))
+    return [name, str(len(times)), errors, *shown, f"{max(times):.1f}", cpu_ms]
+
+
+def instant_ms(seconds: float) -> list[float]:
+    """What the engine's answers take at the same times, asked in its own process."""
+    due = by_chance(GATEWAY_RATE, seconds, SEED)
+    command = [sys.executable, str(BENCH / "host.py"), "instant", "", "0"]
+    ran = subprocess.run(
+        command, input=json.dumps(due) + "\n", stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [1000 * each for each in json.loads(ran.stdout)]
 
 
 def engine(domain: Domain, num_rounds: int) -> None:
