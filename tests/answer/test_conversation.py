@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flywheel.answer.conversation import MAX_CHARACTERS, NUM_REMEMBERED, standalone
@@ -140,6 +140,7 @@ def test_a_reply_that_is_nothing_but_choices_and_a_very_long_message_are_read_in
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=()), max_size=40), max_size=8))
+@example(["怎么充电？", "一\ud800"])
 def test_any_conversation_ends_in_its_last_message_or_a_choice(turns: list[str]) -> None:
     messages = talk(*turns)
     last = next((each.content for each in reversed(messages) if each.role == "user"), "")

@@ -228,7 +228,9 @@ def _names_something(text: str) -> bool:
     """Whether there is a word that could be what a question is about."""
     import rjieba  # reads its dictionary, which nobody needs who asks in English
 
-    return any(_is_subject(word, kind) for word, kind in rjieba.tag(text))
+    # Half a character of a broken encoding is no word, and the tagger takes none.
+    whole = text.encode("utf-8", "ignore").decode()
+    return any(_is_subject(word, kind) for word, kind in rjieba.tag(whole))
 
 
 def _is_subject(word: str, kind: str) -> bool:
