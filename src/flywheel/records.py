@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 Language = Literal["en", "zh-hans", "zh-hant", "mixed", "other"]
 Fate = Literal["kept", "superseded", "duplicate", "dropped", "failed", "unchanged"]
 Kind = Literal["answer", "ask_back", "abstain"]
-FeedbackKind = Literal["up", "down", "edit", "rank", "bookmark", "delete", "flag", "cite"]
+FeedbackKind = Literal[
+    "up", "down", "edit", "rank", "bookmark", "delete", "flag", "cite", "retract"
+]
+"""`retract` takes back what its user said of an answer with up, down, bookmark, delete or flag."""
 Role = Literal["asker", "curator", "owner"]
 QuarantineDecision = Literal["released", "rejected"]
 

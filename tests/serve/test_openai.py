@@ -128,6 +128,49 @@ def test_a_version_that_is_asked_by_its_number_answers_by_itself(served: Served)
         assert TOLD in words(ask(client, QUESTION, model="flywheel-1"))
 
 
+def test_versions_beside_are_further_candidates_of_one_interaction(served: Served) -> None:
+    add_versions(served, 2, 3)
+    correct(served, "Below the handle.")
+    with served.client() as client:
+        reply = ask(client, QUESTION, flywheel={"beside": [3, 1, 3]})
+        chunks = events(client, QUESTION, flywheel={"beside": [3, 1]})
+    told = [each["message"]["content"] for each in reply["choices"]]
+    assert told[0] == "Below the handle." and all(TOLD in each for each in told[1:])
+    assert [each["flywheel"]["version"] for each in reply["choices"]][1:] == [3, 1]
+    assert {each["index"] for chunk in chunks[:-1] for each in chunk["choices"]} == {0, 1, 2}
+    with served.workspace.database.read() as conn:
+        kept = interactions.get(conn, reply["flywheel"]["interaction"])
+    assert kept and [each.answer for each in kept.candidates] == told
+
+
+@pytest.mark.parametrize(
+    ("beside", "n", "status", "param"),
+    [([99], 1, 404, "flywheel.beside"), ([1, 2], 3, 400, None), ([0], 1, 400, None)],
+)
+def test_versions_beside_that_cannot_be_are_refused(
+    served: Served, beside: list[int], n: int, status: int, param: str | None
+) -> None:
+    with served.client() as client:
+        asked = body(QUESTION, n=n, flywheel={"beside": beside})
+        response = client.post("/chat/completions", json=asked)
+    error = response.json()["error"]
+    assert response.status_code == status
+    assert param is None or error["param"] == param
+    assert "beside" in error["message"] or "99" in error["message"]
+
+
+def test_where_a_model_draws_its_words_other_candidates_are_drawn_too(
+    served: Served, writing: FakeEngine
+) -> None:
+    first, other = f"The child lock sits on the {TOLD}. [1]", "Turn it with the key. [1]"
+    writing.queue(first, other, first, other)
+    with served.client() as client:
+        drawn = ask(client, QUESTION, n=4, temperature=0.8)
+        assert len(writing.requests) == 4
+    texts = [each["message"]["content"] for each in drawn["choices"]]
+    assert texts[1].startswith("Turn it") and len(set(texts)) == len(texts)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_version_that_is_not_there_is_an_unknown_model(served: Served, stream: bool) -> None:
     with served.client() as client:

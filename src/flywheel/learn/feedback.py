@@ -22,6 +22,9 @@ from flywheel.search.terms import fold
 CLOCKS_APART = timedelta(hours=1)
 """How far another machine's clock may be ahead."""
 
+JUDGEMENTS: frozenset[FeedbackKind] = frozenset({"up", "down", "bookmark", "delete", "flag"})
+"""What is said of an answer as a whole, and can be taken back."""
+
 DISPUTED = "curators contradict each other"
 UNFOUND = "its evidence stands in no current document"
 
@@ -107,6 +110,23 @@ def _hash(act: Feedback, left_out: set[str]) -> str:
 def is_verified(role: Role) -> bool:
     """Whether what somebody in this role says holds for all, without a second opinion."""
     return role in ("curator", "owner")
+
+
+def retracted(acts: Iterable[Feedback]) -> set[str]:
+    """The ids of what users took back.
+
+    Args:
+        acts: of any kinds, the first one first.
+    """
+    standing: dict[tuple[str, str, str], list[str]] = {}
+    gone: set[str] = set()
+    for act in acts:
+        subject = act.user, normal_form(act.question), normal_form(act.answer)
+        if act.kind == "retract":
+            gone.update(standing.pop(subject, ()))
+        elif act.kind in JUDGEMENTS:
+            standing.setdefault(subject, []).append(act.id)
+    return gone
 
 
 def normal_form(text: str) -> str:

@@ -98,7 +98,9 @@ def _judgements(acts: Sequence[Feedback]) -> list[dict[str, bool]]:
         if act.kind in _JUDGED_RIGHT:
             unit = normal_form(act.question), normal_form(act.answer)
             units[unit][act.user] = _JUDGED_RIGHT[act.kind]
-    return list(units.values())
+        elif act.kind == "retract":
+            units[normal_form(act.question), normal_form(act.answer)].pop(act.user, None)
+    return [each for each in units.values() if each]
 
 
 def _oriented(acts: Sequence[Feedback]) -> list[dict[str, bool]]:

@@ -66,6 +66,8 @@ def outdated(told: Sequence[Told]) -> dict[str, str]:
         if subject in latest:
             reasons[latest[subject]] = WITHDRAWN
         latest[subject] = act.id
+        if act.kind == "retract":
+            reasons[act.id] = WITHDRAWN
     return reasons
 
 

@@ -49,22 +49,31 @@ class Told:
 
 
 def tell(
-    service: Service, question: Question, id: str, num: int, stopping: Stopping
+    service: Service,
+    question: Question,
+    id: str,
+    num: int,
+    stopping: Stopping,
+    beside: Sequence[int] = (),
 ) -> Generator[str, None, Told]:
     """The answer as it comes, and what it came to once it is kept under `id`.
 
     Args:
         num: how many candidates are wanted; the first is the one that comes piece by piece.
+        beside: the versions whose answers are further candidates, whatever the first one is.
 
     Raises:
-        FlywheelError: there is no version, the store does not answer.
+        FlywheelError: there is no version, or not one of those; the store does not answer.
     """
     stands = answering.standing(service.workspace, question)
+    others = [_standing_of(service, question, number) for number in beside]
     asked = service.moderation.check(question.text, "input")
     if asked.action == "refuse":
         service.metrics.answers.labels("refused", "question").inc()
         return (yield from _refusal(question, stands, asked))
-    given = yield from _looked_after(service, _given(service, question, stands, num, stopping))
+    given = yield from _looked_after(
+        service, _compared(service, question, stands, num, stopping, others)
+    )
     told = replace(given, categories=tuple(sorted({*_names(asked), *given.categories})))
     if told.is_refused:
         service.metrics.answers.labels("refused", "answer").inc()
@@ -79,6 +88,29 @@ def tell(
         service.metrics.step.labels("store").observe(time.perf_counter() - started)
     _count(service, told)
     return told
+
+
+def _standing_of(service: Service, question: Question, number: int) -> tuple[Question, Standing]:
+    asked = replace(question, version=number)
+    return asked, answering.standing(service.workspace, asked)
+
+
+def _compared(
+    service: Service,
+    question: Question,
+    stands: Standing,
+    num: int,
+    stopping: Stopping,
+    others: Sequence[tuple[Question, Standing]],
+) -> Generator[str, None, Told]:
+    """The answer, and behind its own candidates what other versions answer."""
+    told = yield from _given(service, question, stands, num, stopping)
+    beside = [
+        answering.drained(_given(service, asked, its_own, 1, stopping)).candidates[0]
+        for asked, its_own in others
+        if not stopping.is_set
+    ]
+    return replace(told, candidates=(*told.candidates, *beside))
 
 
 def _looked_after(
@@ -162,10 +194,32 @@ def _given(
 def _others(
     service: Service, question: Question, stands: Standing, first: Answer, num: int
 ) -> Sequence[Answer]:
-    """Where the first is no answer there are no others."""
+    """Drawn again where the first was drawn, and then from other passages. Where the first is no
+    answer there are no others."""
     if num <= 1 or first.kind != "answer":
         return ()
-    return answering.others(service.workspace, question, stands, first, num - 1)
+    drawn = _drawn(service, question, stands, first, num - 1) if first.is_written else []
+    num -= 1 + len(drawn)
+    if num <= 0:
+        return drawn
+    return [*drawn, *answering.others(service.workspace, question, stands, first, num)]
+
+
+def _drawn(
+    service: Service, question: Question, stands: Standing, first: Answer, num: int
+) -> list[Answer]:
+    """What a model says where its words are drawn again, as far as it is something else."""
+    sampling = question.sampling
+    if sampling is None or sampling.temperature <= 0:
+        return []
+    found = {first.answer: first}
+    for place in range(1, num + 1):
+        seed = None if sampling.seed is None else sampling.seed + place
+        again = replace(question, sampling=replace(sampling, seed=seed))
+        drawn = answering.drained(answering.stream(service.workspace, again, stands))
+        if drawn.is_written:
+            found.setdefault(drawn.answer, drawn)
+    return [each for each in found.values() if each is not first]
 
 
 def _place(question: Question, stands: Standing, num: int) -> Place | None:

@@ -35,8 +35,8 @@ from flywheel.records import (
 )
 from flywheel.serve.auth import Asker, Curator
 from flywheel.serve.errors import ApiError
+from flywheel.serve.languages import prefers_chinese
 from flywheel.serve.service import Serving
-from flywheel.serve.session import prefers_chinese
 from flywheel.serve.shapes import ERRORS, Body, CitationOut
 from flywheel.store import corrections, interactions
 from flywheel.store import feedback as feedback_store
@@ -65,6 +65,7 @@ Outcome = Literal[
     "replaced",
     "withdrawn",
     "erased",
+    "taken_back",
     "learned",
 ]
 
@@ -92,6 +93,7 @@ _WORDS: dict[Outcome, tuple[str, str]] = {
     "replaced": ("A later correction of yours takes its place.", "已被您之后的更正取代。"),
     "withdrawn": ("A curator decided otherwise; it is not served.", "管理员另有决定，不再生效。"),
     "erased": ("Erased before, and not kept again.", "此前已被删除，不再保存。"),
+    "taken_back": ("Taken back; nothing learns from it.", "已撤回，不会用于学习。"),
     "learned": ("Kept; the next turn may learn from it.", "已保存；下一轮学习时会加以考虑。"),
 }
 """What became of an act, in English and Chinese."""
@@ -284,6 +286,7 @@ class CandidateOut(BaseModel):
     confidence: float
     verified: bool
     is_written: bool
+    version: int
     citations: list[CitationOut]
     passages: list[PassageOut] = Field(description="What was found, best first.")
     choices: list[str]
@@ -420,12 +423,12 @@ def _give(
     if any(item.at for item in items) and not caller.may("curator"):
         raise ApiError(400, 'Leave "at" out: what an asker says is of now.', param="at")
     acts = [item.to_feedback(caller) for item in items]
-    _check_interactions(workspace, acts, caller)
+    check_interactions(workspace, acts, caller)
     accepted = wheel.accept(workspace, acts, caller.access, caller)
     return _told(workspace, acts, accepted, chinese)
 
 
-def _check_interactions(workspace: Workspace, acts: Sequence[Feedback], caller: Caller) -> None:
+def check_interactions(workspace: Workspace, acts: Sequence[Feedback], caller: Caller) -> None:
     """Lets acts pass that are about what the caller may speak of.
 
     Raises:
@@ -450,7 +453,8 @@ def _told(
         contents = feedback_store.contents(conn, [act.id for act in acts])
         entries = {act.id: corrections.get(conn, act.id) for act in acts if act.kind == "edit"}
     outcomes: dict[str, Outcome] = {
-        act.id: _outcome(entries.get(act.id)) if contents.get(act.id) else "erased" for act in acts
+        act.id: outcome_of(act.kind, entries.get(act.id)) if contents.get(act.id) else "erased"
+        for act in acts
     }
     led_to = [
         LedTo(id=id, outcome=outcome, text=_WORDS[outcome][chinese])
@@ -465,8 +469,10 @@ def _told(
     )
 
 
-def _outcome(entry: Entry | None) -> Outcome:
+def outcome_of(kind: FeedbackKind, entry: Entry | None) -> Outcome:
     """What became of an act, by the correction that it made, if it made one."""
+    if kind == "retract":
+        return "taken_back"
     if entry is None:
         return "learned"
     if entry.withdrawn:
@@ -525,6 +531,7 @@ def _candidate(answer: Answer) -> CandidateOut:
         confidence=round(answer.confidence, 4),
         verified=answer.verified,
         is_written=answer.is_written,
+        version=answer.version,
         citations=[CitationOut(**to_json(each)) for each in answer.citations],
         passages=[_passage(each) for each in answer.passages],
         choices=list(answer.choices),

@@ -1,7 +1,8 @@
 """The OpenAI API: models, chats, continuations and embeddings, for clients that know no other.
 
     flywheel            the version that serves, after the corrections: answers with citations
-    flywheel-3          version 3 by itself, to compare with
+    flywheel-3          version 3 by itself, to compare with; or beside another, by the field
+                        `"flywheel": {"beside": [3]}`, in one interaction
     flywheel-bare       the model alone, without documents or checks; for curators
     flywheel-embedding  the embedding model that the settings name
 
@@ -94,6 +95,7 @@ async def chat(service: Serving, caller: Asker, body: ChatBody, request: Request
         question = await service.run(_question, caller, body)
     else:
         question = _question(caller, body)
+    service.limits.take(caller.key, len(body.beside))
     asking = _Asking(service, caller, body, question)
     headers = service.limits.headers(caller.key)
     if body.stream:
@@ -207,10 +209,14 @@ class _Asking:
         return Work(self.service, lambda stopping: self._told(id, stopping), whole=whole)
 
     def _told(self, id: str, stopping: Stopping) -> Generator[str, None, Told]:
+        body = self.body
         try:
-            return (yield from tell(self.service, self.question, id, self.body.n or 1, stopping))
+            return (
+                yield from tell(self.service, self.question, id, body.n or 1, stopping, body.beside)
+            )
         except UsageError as error:  # there is no such version, or it was erased
-            raise ApiError(404, str(error), param="model", code="model_not_found") from error
+            param = "flywheel.beside" if body.beside and self.question.version is None else "model"
+            raise ApiError(404, str(error), param=param, code="model_not_found") from error
 
     def _about_answer(self, answer: Answer) -> dict[str, Any]:
         return replies.about_answer(answer, tells_why=self.caller.may("curator"))

@@ -106,6 +106,7 @@ def about_answer(answer: Answer, *, tells_why: bool = True) -> dict[str, Any]:
     """
     return {
         "kind": answer.kind,
+        "version": answer.version,
         "confidence": round(answer.confidence, 4),
         "verified": answer.verified,
         "is_written": answer.is_written,

@@ -187,6 +187,18 @@ class SamplingBody(Body):
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
 
+class Extension(Body):
+    """What Flywheel takes beside the fields that all clients know."""
+
+    beside: Each[Annotated[int, Field(ge=1, lt=10**9)]] = Field(
+        default=[],
+        max_length=MAX_CANDIDATES - 1,
+        description="Numbers of versions whose answers come along, as further candidates of the "
+        "same interaction. Together with `n` there are at most "
+        f"{MAX_CANDIDATES}.",
+    )
+
+
 class ChatBody(SamplingBody):
     """A request for an answer."""
 
@@ -202,6 +214,11 @@ class ChatBody(SamplingBody):
                     "stream": True,
                     "messages": [{"role": "user", "content": "儿童锁在哪里？"}],
                 },
+                {
+                    "model": "flywheel",
+                    "messages": [{"role": "user", "content": "Where is the child lock?"}],
+                    "flywheel": {"beside": [1]},
+                },
             ]
         }
     )
@@ -215,6 +232,7 @@ class ChatBody(SamplingBody):
     tool_choice: Any = None
     functions: list[Any] | None = None
     function_call: Any = None
+    flywheel: Extension | None = None
     # Taken and left alone.
     parallel_tool_calls: bool | None = None
     store: bool | None = None
@@ -238,6 +256,17 @@ class ChatBody(SamplingBody):
         if not any(each.role == "user" and each.text.strip() for each in messages):
             raise ValueError("there is no message of the user that says anything")
         return messages
+
+    @model_validator(mode="after")
+    def _few_candidates(self) -> ChatBody:
+        if (self.n or 1) + len(self.beside) > MAX_CANDIDATES:
+            raise ValueError(f"n and beside are {MAX_CANDIDATES} candidates at most, together")
+        return self
+
+    @property
+    def beside(self) -> tuple[int, ...]:
+        """The versions whose answers come along, each once."""
+        return tuple(dict.fromkeys(self.flywheel.beside)) if self.flywheel else ()
 
     @property
     def most_tokens(self) -> int | None:
@@ -330,6 +359,7 @@ class AboutAnswer(BaseModel):
     """What Flywheel tells of one candidate."""
 
     kind: Literal["answer", "ask_back", "abstain"]
+    version: int = Field(description="the one that answered, or in whose place a correction did")
     confidence: float = Field(description="P(the first citation hits the right evidence)")
     verified: bool = Field(description="a curator's words")
     is_written: bool = Field(description="a model worded it; else the documents are quoted")

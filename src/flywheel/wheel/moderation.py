@@ -2,6 +2,7 @@
 
     moderation/words/CATEGORY.txt    lists, which owners and curators write
     moderation/classifier.json       what was trained, with moderation/weights-….npz
+    moderation/rules.toml            what is done about each category, if the console set it
 
 A server that runs sees what changed there at the next text. Where a change cannot be read, what
 was read before goes on, and `problem` says why.
@@ -35,9 +36,9 @@ from flywheel.errors import (
     UsageError,
     WorkspaceBusy,
 )
-from flywheel.learn.feedback import is_verified, normal_form
+from flywheel.learn.feedback import is_verified, normal_form, retracted
 from flywheel.learn.groups import group
-from flywheel.learn.objections import OVER_CAP, UNCOUNTED, held_back
+from flywheel.learn.objections import OVER_CAP, UNCOUNTED, WITHDRAWN, held_back
 from flywheel.learn.trust import LearnSettings, cap
 from flywheel.lines import read_lines
 from flywheel.moderation import classifier as classifiers
@@ -49,17 +50,20 @@ from flywheel.moderation.training import Labelled, LabelledLine, Measured
 from flywheel.moderation.words import Phrase, read_phrases
 from flywheel.records import PUBLIC, Answer, Feedback
 from flywheel.search.terms import fold, has_han
-from flywheel.store import corrections, documents, erasures
+from flywheel.store import audit, corrections, documents, erasures
 from flywheel.store import feedback as feedback_store
-from flywheel.wheel import quarantine
+from flywheel.wheel import quarantine, rules
 from flywheel.wheel.keys import record
+from flywheel.wheel.rules import FOLDER, Outdated, Rules
 
 if TYPE_CHECKING:
     from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
 
-FOLDER = "moderation"
 WORDS = "words"
+
+WORDS_ACTION = "moderation.words"
+"""What the audit log calls a change of a list."""
 
 NUM_PIECES = 1_000
 """Pieces of documents that teach what is harmless: without them 5.8 % of answers in prose were
@@ -81,10 +85,10 @@ class Moderation:
         Raises:
             FlywheelError: a list or the classifier cannot be read.
         """
-        self._settings, self._folder = workspace.settings.moderation, workspace.root / FOLDER
+        self._otherwise, self._folder = workspace.settings.moderation, workspace.root / FOLDER
         self._reading = threading.Lock()
         self._signature = _signature(self._folder)
-        self._moderator = self._read()
+        self._rules, self._moderator = self._read()
         self.problem = ""
         """Why what is there now is not used, and what was there before is; else empty."""
 
@@ -99,6 +103,12 @@ class Moderation:
                     self._signature = signature
         return self._moderator
 
+    @property
+    def rules(self) -> Rules:
+        """What is done about each category; read again where a file has changed."""
+        assert self.moderator
+        return self._rules
+
     def check(self, text: str, direction: Direction) -> Verdict:
         """What a question or an answer holds, and what is done about it."""
         return self.moderator.check(text, direction)
@@ -108,7 +118,7 @@ class Moderation:
 
         What stands in the passages that it was made from stays: a manual's hotline.
         """
-        if not self._settings.mask_personal:
+        if not self.rules.settings.mask_personal:
             return answer
         sources = [each.text for each in answer.passages]
         sources += [each.quote for each in answer.citations]
@@ -119,14 +129,14 @@ class Moderation:
             choices=tuple(_masked(each, sources) for each in answer.choices),
         )
 
-    def _read(self) -> Moderator:
-        return Moderator(
-            self._settings, _phrases(self._folder / WORDS), classifiers.load(self._folder)
-        )
+    def _read(self) -> tuple[Rules, Moderator]:
+        found = rules.read(self._folder, self._otherwise)
+        phrases = _phrases(self._folder / WORDS)
+        return found, Moderator(found.settings, phrases, classifiers.load(self._folder))
 
     def _read_again(self) -> None:
         try:
-            self._moderator = self._read()
+            self._rules, self._moderator = self._read()
             self.problem = ""
         except FlywheelError as error:
             self.problem = str(error)
@@ -174,19 +184,20 @@ def train(workspace: Workspace, file: Path | str, by: Caller | None = None) -> T
     if not named:
         raise SourceError(f"No line of {file} has a category: there is nothing to find.")
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    settings = rules.in_force(workspace).settings
     with workspace.database.read() as conn:
         num_erasures = erasures.count(conn)
         pieces = _pieces(conn)
         flags = _flags(
             conn,
-            {*named, *word_lists(workspace), *workspace.settings.moderation.categories},
+            {*named, *word_lists(workspace), *settings.categories},
             workspace.settings.learn,
         )
     texts, left_out = _texts(lines, flags)
     trained = training.train(
         list(texts.values()),
         [piece for _, piece in pieces],
-        workspace.settings.moderation.threshold_of,
+        settings.threshold_of,
     )
     learned = sorted(id for id in texts if isinstance(id, str))
     about = {
@@ -245,14 +256,46 @@ def word_lists(workspace: Workspace) -> dict[str, str]:
     return dict(_lists(workspace.root / FOLDER / WORDS))
 
 
+def read_word_list(workspace: Workspace, category: str) -> str:
+    """The text of a category's list; empty where it has none.
+
+    Raises:
+        UsageError: the category's name cannot be one.
+        SourceError: it cannot be read, or is not UTF-8.
+    """
+    if not is_category(category):
+        raise UsageError(f'"{category}" is no name for a category; {CATEGORY_HINT}.')
+    path = workspace.root / FOLDER / WORDS / f"{category}.txt"
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} cannot be read as UTF-8: {error}") from error
+
+
+def digest_of(text: str) -> str:
+    """What tells a list's text from others: whoever changes it says which he saw."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def write_word_list(
-    workspace: Workspace, category: str, text: str, by: Caller | None = None
+    workspace: Workspace,
+    category: str,
+    text: str,
+    by: Caller | None = None,
+    *,
+    seen: str | None = None,
 ) -> None:
     """Puts a list in place of the one that is there; an empty text takes it away.
+
+    Args:
+        seen: the digest of the text that whoever changes it saw; None overwrites whatever it is.
 
     Raises:
         UsageError: the category's name cannot be one.
         FileFormatError: a line of it can be looked for nowhere, or everywhere.
+        Outdated: it is another one by now.
     """
     if not is_category(category):
         raise UsageError(f'"{category}" is no name for a category; {CATEGORY_HINT}.')
@@ -261,8 +304,11 @@ def write_word_list(
     read_phrases(category, text, Path(path.name))
 
     def write(conn: Connection) -> None:
-        # Last, so that an act that cannot be recorded changes nothing.
-        record(conn, by, "moderation.words", category)
+        corrections.lock(conn)  # so that what is compared is what is replaced
+        if seen is not None and digest_of(read_word_list(workspace, category)) != seen:
+            raise Outdated(audit.latest(conn, WORDS_ACTION, category))
+        # The files last, so that an act that cannot be recorded changes nothing.
+        record(conn, by, WORDS_ACTION, category)
         if not text.strip():
             path.unlink(missing_ok=True)
             return
@@ -298,7 +344,11 @@ def _signature(folder: Path) -> _Signature:
     """What changes whenever a file does. Takes some microseconds a file."""
     return tuple(
         (str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        for path in [folder / classifiers.PAGE, *sorted((folder / WORDS).rglob("*.txt"))]
+        for path in [
+            folder / classifiers.PAGE,
+            folder / rules.FILE,
+            *sorted((folder / WORDS).rglob("*.txt")),
+        ]
         for stat in _stat(path)
     )
 
@@ -350,7 +400,7 @@ def _flags(conn: Connection, categories: Collection[str], settings: LearnSetting
     decisions = quarantine.decisions(conn, corrections.in_force(conn))
     left_out: dict[str, str] = {}
     taught: list[tuple[Feedback, str]] = []
-    held = held_back(acts, settings, decisions)
+    held = held_back(acts, settings, decisions) | dict.fromkeys(retracted(acts), WITHDRAWN)
     for act in acts:
         if act.kind != "flag":
             continue
