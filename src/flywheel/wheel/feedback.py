@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +66,7 @@ def accept(
     acts: Sequence[Feedback],
     labels: Sequence[str] | None = None,
     by: Caller | None = None,
+    first: Callable[[Connection], None] | None = None,
 ) -> Accepted:
     """Keeps acts, all or none, and serves what they correct from now on.
 
@@ -75,6 +76,7 @@ def accept(
     Args:
         labels: what their users may read; None is the owner, who sees all.
         by: who brings them, where a key tells: what he corrects for others is written down.
+        first: done in the same write before anything else; what it raises undoes all.
 
     Raises:
         FeedbackError: one of them cannot be meant, or its id is another act's.
@@ -89,6 +91,8 @@ def accept(
 
     def write(conn: Connection) -> tuple[list[Feedback], list[str]]:
         corrections.lock(conn)
+        if first:
+            first(conn)
         # Asked again, since the same acts may be coming in twice at once.
         known = _known(conn, contents)
         new = [act for act in fresh if act.id not in known]
@@ -147,13 +151,18 @@ def import_file(workspace: Workspace, path: Path | str, trusted: bool = True) ->
 
 
 def confirm(
-    workspace: Workspace, id: str, curator: str = OWNER, by: Caller | None = None
+    workspace: Workspace,
+    id: str,
+    curator: str = OWNER,
+    by: Caller | None = None,
+    first: Callable[[Connection], None] | None = None,
 ) -> Correction:
     """Lets a correction serve all; those that contradict it are withdrawn, as far as the curator
     may read them.
 
     Args:
         by: who decides, where a key tells; None reads everything.
+        first: done in the same write before anything else; what it raises undoes all.
 
     Raises:
         UsageError: there is no such correction that he may read, or it is withdrawn.
@@ -161,6 +170,9 @@ def confirm(
     curator, labels = (by.name, by.access) if by else (curator, None)
 
     def write(conn: Connection) -> Correction:
+        corrections.lock(conn)
+        if first:
+            first(conn)
         entry = _in_force(conn, id, labels)
         correction = replace(entry.correction, verified=True, disputed=False, review="")
         others = [
@@ -184,11 +196,13 @@ def withdraw(
     curator: str = OWNER,
     reason: str = WITHDRAWN,
     by: Caller | None = None,
+    first: Callable[[Connection], None] | None = None,
 ) -> None:
     """Serves a correction to nobody from now on.
 
     Args:
         by: who decides, where a key tells; None reads everything.
+        first: done in the same write before anything else; what it raises undoes all.
 
     Raises:
         UsageError: there is no such correction that he may read, or it is withdrawn.
@@ -196,6 +210,9 @@ def withdraw(
     curator, labels = (by.name, by.access) if by else (curator, None)
 
     def write(conn: Connection) -> None:
+        corrections.lock(conn)
+        if first:
+            first(conn)
         entry = _in_force(conn, id, labels)
         corrections.mark_all(conn, [replace(entry, withdrawn=reason, decided_by=curator)])
         settle(conn, [entry.key])
@@ -366,7 +383,6 @@ def _relocated(workspace: Workspace, entries: Sequence[Entry]) -> Iterator[Entry
 
 
 def _in_force(conn: Connection, id: str, labels: Sequence[str] | None) -> Entry:
-    corrections.lock(conn)
     entry = corrections.get(conn, id)
     if entry is None or not is_readable(entry.correction, labels):
         raise UsageError(f'The correction "{_shortened(id)}" is not there.')
