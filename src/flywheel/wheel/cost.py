@@ -14,6 +14,7 @@ from flywheel.answer.assistant import Assistant
 from flywheel.evaluate.pace import pace
 from flywheel.records import ExamQuestion
 from flywheel.wheel.gate import SEED, Saving
+from flywheel.wheel.reasons import say
 from flywheel.wheel.versions import parts_of
 from flywheel.wheel.workspace import Workspace
 
@@ -33,7 +34,7 @@ def saving(
         return None
     before, after = (num_bytes(workspace, bundle) for bundle, _ in (champion, challenger))
     share = after / before
-    counted = Saving(what=f"{before} bytes", share=share, high=share)
+    counted = Saving(what=say("of_bytes", count=before), share=share, high=share)
     if counted.is_cheaper or len(exam) < 2:
         return counted if counted.is_cheaper else None
     reader = workspace.reader()
@@ -43,7 +44,7 @@ def saving(
         lambda question: challenger[1].ask(question, reader),
         SEED,
     )
-    what = f"time an answer (at most {timed.high:.2f} at 0.05, {timed.num_questions} questions)"
+    what = say("of_time", high=f"{timed.high:.2f}", count=timed.num_questions)
     found = Saving(what=what, share=timed.share, high=timed.high)
     return found if found.is_cheaper else None
 

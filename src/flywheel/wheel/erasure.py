@@ -32,6 +32,7 @@ from flywheel.wheel.erasable import find, full_name, items_of, items_since
 from flywheel.wheel.incoming import clear_leftovers
 from flywheel.wheel.moderation import forget_erased
 from flywheel.wheel.proof import MIN_BYTES, Needles, Proof, pieces, without_others
+from flywheel.wheel.reasons import say
 from flywheel.wheel.stages import Progress
 from flywheel.wheel.versions import hash_of
 from flywheel.wheel.workspace import Workspace
@@ -155,7 +156,7 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
     view = _as_built(workspace, champion)
     index = _index_without(view, champion, gone, progress)
     if not index:
-        reason = "erasure: no document is left"
+        reason = say("nothing_left")
         workspace.database.write(
             lambda conn: versions.set_champion(conn, None, "erasure", reason=reason)
         )
@@ -171,7 +172,7 @@ def replace_champion(workspace: Workspace, erasure: Erasure, progress: Progress)
         standing = versions.champion(conn)
         if standing is None or not standing.erased:
             return None  # the owner went back to another one meanwhile
-        reason = f"erasure: it is version {champion.number} without what was erased"
+        reason = say("without_erased", number=champion.number)
         version = Version(
             number=versions.next_number(conn),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),

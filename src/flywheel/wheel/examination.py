@@ -22,6 +22,7 @@ from flywheel.search.index import PassageIndex
 from flywheel.store import state, versions
 from flywheel.store.versions import Version
 from flywheel.wheel import gate, growth, stages
+from flywheel.wheel.reasons import say
 from flywheel.wheel.settings import ExamSettings, GateSettings
 from flywheel.wheel.stages import Progress
 from flywheel.wheel.workspace import Workspace
@@ -194,22 +195,15 @@ def with_notes(
     """The decision, saying what kind of exam it stands on."""
     notes = []
     if stale:
-        notes.append(
-            f"{len(stale)} of {len(exam)} questions left out: the documents no longer hold "
-            "their evidence"
-        )
+        notes.append(say("stale", count=len(stale), total=len(exam)))
     if num_switched_off:
-        notes.append(
-            f"{num_switched_off} questions that the champion learned from were switched off: the "
-            "exam asks nearly the same"
-        )
+        notes.append(say("switched_off", count=num_switched_off))
     num_made = sum(SYNTHETIC in each.tags for each in exam)
-    if num_made:
-        made = "" if num_made == len(exam) else f" to {num_made / len(exam):.0%}"
-        notes.append(
-            f"the exam is synthetic{made}: {num_made} questions made from the documents; "
-            "exam.jsonl would ask what users ask"
-        )
+    if num_made == len(exam) and exam:
+        notes.append(say("synthetic", count=num_made))
+    elif num_made:
+        share = f"{num_made / len(exam):.0%}"
+        notes.append(say("partly_synthetic", percent=share, count=num_made))
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 

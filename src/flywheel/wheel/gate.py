@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from flywheel.evaluate.compare import Comparison, compare
 from flywheel.evaluate.exam import Sitting
+from flywheel.wheel.reasons import say
 from flywheel.wheel.settings import GateSettings
 
 SEED = 1
@@ -44,13 +45,13 @@ class Decision:
 FIRST = Decision(
     promote=True,
     rule="first",
-    reasons=("the first version is promoted without a contest",),
+    reasons=(say("first"),),
     sets_bar=True,
 )
 UNEXAMINED = Decision(
     promote=True,
     rule="unexamined",
-    reasons=("it carries newer documents, too few to make an exam of; write one in exam.jsonl",),
+    reasons=(say("unexamined"),),
     sets_bar=True,
 )
 """A few short texts must not be stuck with what they said at first."""
@@ -134,16 +135,15 @@ def as_good_and_cheaper(
     """
     names = _shared(best, challenger, settings)
     compared = [compare(best, challenger, name, k, SEED, settings.margin) for name in names]
-    cost = f"it costs {saving.share:.2f} of the champion's {saving.what}"
+    cost = {"share": f"{saving.share:.2f}", "saving": saving.what, "number": number}
     falls = _lost(best, challenger, settings)
     if settings.primary not in names:
-        falls.append(f"{settings.primary} cannot be compared: it measures no answer of that one")
+        falls.append(say("incomparable", metric=settings.primary))
     falls += [_falls(each, settings) for each in compared if not _holds(each, settings)]
     if falls:
-        against = f"{cost}, but against version {number}, the best: {'; '.join(falls)}"
+        against = say("not_as_good", **cost, falls="; ".join(falls))
         return replace(kept, reasons=(*kept.reasons, against))
-    as_good = ", ".join(_guarded(each) for each in compared)
-    reason = f"{cost} and is as good as version {number}, the best: {as_good}"
+    reason = say("cheaper", **cost, as_good=", ".join(_guarded(each) for each in compared))
     return replace(kept, promote=True, rule="cheaper", reasons=(reason, *kept.reasons))
 
 
@@ -170,22 +170,26 @@ def _newer(
     primary = next((each for each in compared if each.metric == settings.primary), None)
     if primary is None:
         return _unmeasured(settings)
-    reason = f"it carries newer documents and {primary.metric} does not fall: {_values(primary)}"
+    reason = say("newer", **_values(primary))
     unseen = max((each for each in compared), key=lambda each: -each.low)
     notes = (
         ()
         if _holds(unseen, settings)
         else (
-            f"{_questions(unseen)} too few to rule out that {unseen.metric} falls by up to "
-            f"{-unseen.low:.2f}",
+            say(
+                "unseen",
+                questions=_questions(unseen),
+                metric=unseen.metric,
+                loss=f"{-unseen.low:.2f}",
+            ),
         )
     )
     return Decision(promote=True, rule=rule, reasons=(reason, *notes, *unguarded))
 
 
 def _unmeasured(settings: GateSettings) -> Decision:
-    reason = f"the exam has no question that measures {settings.primary}"
-    return Decision(promote=False, rule="unmeasured", reasons=(reason,))
+    reasons = (say("unmeasured", metric=settings.primary),)
+    return Decision(promote=False, rule="unmeasured", reasons=reasons)
 
 
 def _shared(one: Sitting, other: Sitting, settings: GateSettings) -> list[str]:
@@ -198,7 +202,7 @@ def _lost(champion: Sitting, challenger: Sitting, settings: GateSettings) -> lis
     """Why a guard blocks that only the champion can be measured by, as where nothing is answered
     any more."""
     return [
-        f"{name} may have fallen: no answer of the challenger can be measured by it"
+        say("lost", metric=name)
         for name in settings.guards
         if name in champion.metrics and name not in challenger.metrics
     ]
@@ -207,9 +211,7 @@ def _lost(champion: Sitting, challenger: Sitting, settings: GateSettings) -> lis
 def _unguarded(champion: Sitting, settings: GateSettings) -> list[str]:
     """Which guards watch nothing; none blocks, since a first exam may have no gold answers."""
     return [
-        f"{name} is not guarded: no answer of the champion can be measured by it"
-        for name in settings.guards
-        if name not in champion.metrics
+        say("unguarded", metric=name) for name in settings.guards if name not in champion.metrics
     ]
 
 
@@ -218,32 +220,33 @@ def _holds(each: Comparison, settings: GateSettings) -> bool:
 
 
 def _falls(each: Comparison, settings: GateSettings) -> str:
+    values = _values(each) | {"margin": f"{settings.margin:g}", "low": f"{each.low:+.3f}"}
     if each.low_seen > -settings.margin:
-        return (
-            f"{each.metric}: {_questions(each)} too few to rule out a loss of {settings.margin:g}: "
-            f"{_values(each)}, change at least {each.low:+.3f}; add more to the exam"
-        )
-    return (
-        f"{each.metric} may fall by more than {settings.margin:g}: {_values(each)}, "
-        f"change at least {each.low:+.3f}"
-    )
+        return say("too_few", **values, questions=_questions(each))
+    return say("may_fall", **values)
 
 
 def _gain(each: Comparison) -> str:
-    verdict = "gains" if each.is_better else "shows no gain"
-    return (
-        f"{each.metric} {verdict}: {_values(each)}, lower bound {each.low:+.3f} at "
-        f"α = {each.alpha:.3g}; {each.smallest_gain:.3f} is the smallest gain this exam could see"
+    return say(
+        "gains" if each.is_better else "no_gain",
+        **_values(each),
+        low=f"{each.low:+.3f}",
+        alpha=f"{each.alpha:.3g}",
+        smallest=f"{each.smallest_gain:.3f}",
     )
 
 
 def _guarded(each: Comparison) -> str:
-    return f"{each.metric} does not fall: {_values(each)}, change at least {each.low:+.3f}"
+    return say("guarded", **_values(each), low=f"{each.low:+.3f}")
 
 
 def _questions(each: Comparison) -> str:
     return "1 question is" if each.num_groups == 1 else f"{each.num_groups} questions are"
 
 
-def _values(each: Comparison) -> str:
-    return f"{each.champion:.3f} → {each.challenger:.3f}"
+def _values(each: Comparison) -> dict[str, str]:
+    return {
+        "metric": each.metric,
+        "before": f"{each.champion:.3f}",
+        "after": f"{each.challenger:.3f}",
+    }

@@ -26,6 +26,7 @@ from flywheel.store.versions import Version
 from flywheel.wheel import (
     challengers,
     cost,
+    exam_card,
     examination,
     feedback,
     gate,
@@ -36,10 +37,11 @@ from flywheel.wheel import (
     writing,
 )
 from flywheel.wheel.challengers import Challenger, Revolution
+from flywheel.wheel.reasons import say
 from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.workspace import Workspace
 
-MOVED = "the owner promoted another version meanwhile; turn again to compare with that one"
+MOVED = say("moved")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,8 +152,7 @@ def revolve_model(
     made = modelling.report(workspace, writer["model"]) if writer["model"] else None
     trial = writing.trial(workspace, champion, writer, exam, progress)
     if trial is None:
-        reason = "this model was tried on this exam before, or writes already"
-        return Revolution(champion, (reason,), None, made)
+        return Revolution(champion, (say("tried"),), None, made)
     decision = writing.decide(workspace, trial)
     challenger = writing.challenger(workspace, champion, trial, decision)
     sitting = writing.sitting(trial, decision)
@@ -263,11 +264,14 @@ def keep(
     decision: gate.Decision,
     also: Callable[[Connection], None] = lambda _: None,
 ) -> Version:
-    """Writes the version, what it learned from and, if it won, the champion: all or nothing.
+    """Writes the version, what it learned from, how it sat the exam and, if it won, the champion:
+    all or nothing.
 
     Args:
         also: what else is written in the same transaction.
     """
+
+    keep_rows = exam_card.kept(workspace, challenger.bundle["index"], sitting)
 
     def write(conn: Connection) -> Version:
         standing = versions.champion(conn)
@@ -287,6 +291,7 @@ def keep(
         versions.put(conn, version)
         versions.put_lineage(conn, version, challenger.learned, documents.shown(conn))
         modelling.put_lineage(conn, workspace, version)
+        keep_rows(conn, version.number)
         if not has_moved:
             examination.remember(conn, version.number, exam, workspace.settings.gate)
         if decision.tested_gain:
@@ -307,12 +312,17 @@ def _number(version: Version | None) -> int | None:
 
 
 def _nothing_new(known: Version) -> Revolution:
-    return Revolution(known, (f"nothing is new since version {known.number}",), None)
+    return Revolution(known, (say("nothing_new", number=known.number),), None)
 
 
 def _in_a_line(revolution: Revolution) -> str:
     version = revolution.version
-    return f"before that, version {version.number} was {version.decision}: {version.reasons[0]}"
+    return say(
+        "before_that",
+        number=version.number,
+        decision=version.decision,
+        reason=version.reasons[0],
+    )
 
 
 def _with_learned(decision: gate.Decision, challenger: Challenger) -> gate.Decision:
@@ -320,11 +330,11 @@ def _with_learned(decision: gate.Decision, challenger: Challenger) -> gate.Decis
     notes = []
     if challenger.bundle["ranker"]:
         number = len(challenger.learnable.examples)
-        notes.append(f"its order is learned from {number} acts of feedback")
+        notes.append(say("learned", count=number))
     left_out = Counter(challenger.learnable.left_out.values())
     counts = [f"{num} {reason}" for reason, num in left_out.items()]
     if counts:
-        notes.append(f"left out of the learning: {', '.join(counts)}")
+        notes.append(say("left_out", counts=", ".join(counts)))
     return replace(decision, reasons=(*decision.reasons, *notes))
 
 
@@ -334,5 +344,4 @@ def _with_waiting(decision: gate.Decision, workspace: Workspace) -> gate.Decisio
     if not waiting:
         return decision
     questions = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
-    note = f"{questions} for an answer to join the exam: flywheel exam --waiting"
-    return replace(decision, reasons=(*decision.reasons, note))
+    return replace(decision, reasons=(*decision.reasons, say("waits", wait=questions)))

@@ -24,15 +24,14 @@ from flywheel.store import state, versions
 from flywheel.store.versions import Version
 from flywheel.wheel import examination, gate
 from flywheel.wheel.challengers import Challenger
+from flywheel.wheel.reasons import say
 from flywheel.wheel.settings import GateSettings
 from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.workspace import Workspace
 
 LANGUAGES: dict[WrittenLanguage, str] = {"en": "English", "zh": "Chinese"}
 
-UNHEARD = gate.Decision(
-    promote=False, rule="no gain", reasons=("none of its words stood the check",)
-)
+UNHEARD = gate.Decision(promote=False, rule="no gain", reasons=(say("unheard"),))
 """No answer is another one, so that there is nothing to compare."""
 
 
@@ -112,8 +111,11 @@ def decide(workspace: Workspace, tried: Trial) -> Decided:
         promote=bool(won),
         rule="gain" if won else "no gain",
         reasons=tuple(
-            f"in {LANGUAGES[language]} "
-            f"{'the model writes' if decision.promote else 'the documents are quoted'}: {reason}"
+            say(
+                "writes" if decision.promote else "quotes",
+                language=LANGUAGES[language],
+                reason=reason,
+            )
             for language, decision in each.items()
             for reason in _telling(decision)
         ),
@@ -201,15 +203,13 @@ def _written(tried: Trial) -> list[str]:
         before.answer.kind == "answer" and after.answer.kind == "abstain"
         for before, after in zip(tried.before.rows, tried.after.rows, strict=True)
     )
-    notes = [
-        f"of {worded + len(short) + untold} answers it worded {worded}; {len(short)} fell short "
-        f"and were quoted, at {untold} it said that the passages do not tell"
-    ]
+    total = worded + len(short) + untold
+    notes = [say("worded", total=total, count=worded, short=len(short), untold=untold)]
     if short:
-        notes.append(f"most often: {max(sorted(set(short)), key=short.count)}")
+        notes.append(say("most_often", shortfall=max(sorted(set(short)), key=short.count)))
     took = sorted(each.timings_ms["write"] for each in answers if "write" in each.timings_ms)
     if took:
-        notes.append(f"wording an answer takes {took[len(took) // 2] / 1000:.1f} s in the median")
+        notes.append(say("wording_takes", seconds=f"{took[len(took) // 2] / 1000:.1f}"))
     return notes
 
 
