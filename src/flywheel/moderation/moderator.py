@@ -6,6 +6,7 @@ Pure: where lists and classifier are kept, and when they are read again, is the 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 
 from flywheel.moderation.classifier import Classifier
@@ -47,6 +48,12 @@ class Moderator:
         learned = classifier.categories if classifier else ()
         self.categories = tuple(sorted(listed | {*learned}))
         """What is looked for."""
+
+    def under(self, settings: ModerationSettings) -> Moderator:
+        """The same lists and classifier by other rules."""
+        other = copy(self)
+        other._settings = settings
+        return other
 
     @property
     def digest(self) -> str:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ahocorasick_rs import AhoCorasick
 
@@ -135,23 +135,46 @@ def read_phrases(category: str, text: str, path: Path) -> list[Phrase]:
     """
     phrases: list[Phrase] = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
-        line = line.strip()
-        if not line or line.startswith("#"):
+        phrase = read_phrase(category, line)
+        if phrase is None:
             continue
-        phrase = Phrase(
-            category=category,
-            text=line.removeprefix("!").removesuffix("*").strip(),
-            is_exception=line.startswith("!"),
-            is_open=line.endswith("*"),
-        )
-        if not phrase.units:
-            raise FileFormatError(path, number, "no letter and no digit to look for")
-        if len(phrase.text) > MOST_CHARS:
-            raise FileFormatError(path, number, f"a phrase has at most {MOST_CHARS} characters")
-        if phrase.num_letters == 1 and not _is_unspaced(phrase.units[0]):
-            raise FileFormatError(path, number, "one letter alone stands in too many texts")
+        if problem := objection(phrase):
+            raise FileFormatError(path, number, _OBJECTIONS[problem])
         phrases.append(phrase)
     return phrases
+
+
+def read_phrase(category: str, line: str) -> Phrase | None:
+    """The phrase of a line, whatever it is worth; None where the line holds none."""
+    line = line.strip()
+    if not line or line.startswith("#"):
+        return None
+    return Phrase(
+        category=category,
+        text=line.removeprefix("!").removesuffix("*").strip(),
+        is_exception=line.startswith("!"),
+        is_open=line.endswith("*"),
+    )
+
+
+Objection = Literal["empty", "long", "letter"]
+
+_OBJECTIONS: Mapping[Objection, str] = {
+    "empty": "no letter and no digit to look for",
+    "long": f"a phrase has at most {MOST_CHARS} characters",
+    "letter": "one letter alone stands in too many texts",
+}
+
+
+def objection(phrase: Phrase) -> Objection | None:
+    """Why a phrase can be looked for nowhere, or everywhere; None where it is a good one."""
+    if not phrase.units:
+        return "empty"
+    if len(phrase.text) > MOST_CHARS:
+        return "long"
+    if phrase.num_letters == 1 and not _is_unspaced(phrase.units[0]):
+        return "letter"
+    return None
 
 
 class _Found(NamedTuple):

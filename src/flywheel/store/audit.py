@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from flywheel.records import Role
 from flywheel.store.corrections import lock
@@ -57,7 +58,60 @@ def list_acts(conn: Connection, limit: int = 100, skip: int = 0) -> Sequence[Act
         skip: leaves out so many of the latest; for paging.
     """
     query = select(audit).order_by(audit.c.number.desc()).limit(limit).offset(skip)
-    return [
-        Act(at=row.at, user=row.user, role=row.role, action=row.action, target=row.target)
-        for row in conn.execute(query)
-    ]
+    return [_act(row) for row in conn.execute(query)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An act in its place in the log."""
+
+    number: int
+    """Grows with each act."""
+    act: Act
+
+
+def page(
+    conn: Connection,
+    limit: int,
+    *,
+    before: int | None = None,
+    user: str | None = None,
+    action: str = "",
+) -> list[Entry]:
+    """Acts, the latest first: a page of them, however many there are.
+
+    Args:
+        before: only those with a smaller number: where the page before ended.
+        user: only his; the empty name is of users who were erased. None is everybody.
+        action: only such; empty is all.
+    """
+    query = select(audit).order_by(audit.c.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.number < before)
+    if user is not None:
+        query = query.where(audit.c.user == user)
+    if action:
+        query = query.where(audit.c.action == action)
+    return [Entry(number=row.number, act=_act(row)) for row in conn.execute(query)]
+
+
+def latest(conn: Connection, action: str, target: str | None = None) -> Act | None:
+    """The last act of a kind, on a target; None where there was none."""
+    query = select(audit).where(audit.c.action == action).order_by(audit.c.number.desc()).limit(1)
+    if target is not None:
+        query = query.where(audit.c.target == target)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else _act(row)
+
+
+def users(conn: Connection, limit: int) -> list[str]:
+    """Who is named in the log, by name: each is looked up in the index, and no act is read."""
+    names = select(func.min(audit.c.user).label("name")).cte("names", recursive=True)
+    after = select(func.min(audit.c.user)).where(audit.c.user > names.c.name).scalar_subquery()
+    names = names.union_all(select(after).where(names.c.name.is_not(None)))
+    query = select(names.c.name).where(names.c.name.is_not(None)).limit(limit)
+    return list(conn.scalars(query))
+
+
+def _act(row: Row[*tuple[Any, ...]]) -> Act:
+    return Act(at=row.at, user=row.user, role=row.role, action=row.action, target=row.target)

@@ -61,6 +61,13 @@ def list_questions(conn: Connection) -> list[Question]:
     return [Question(**row._mapping) for row in rows]
 
 
+def recent_questions(conn: Connection, limit: int) -> list[str]:
+    """What was asked last, the latest first; not what was erased."""
+    query = select(interactions.c.question).where(interactions.c.question != "")
+    order = interactions.c.at.desc(), interactions.c.id.desc()
+    return list(conn.scalars(query.order_by(*order).limit(limit)))
+
+
 def count_versions(conn: Connection) -> dict[int, int]:
     """How many questions each version was asked."""
     query = select(interactions.c.version, func.count()).group_by(interactions.c.version)

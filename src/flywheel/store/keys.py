@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     Text,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    tuple_,
     update,
 )
 
@@ -104,6 +106,27 @@ def list_keys(conn: Connection) -> list[Key]:
     return [_key(row) for row in rows]
 
 
+def page(
+    conn: Connection, limit: int, at: str, *, valid: bool, before: tuple[str, str] | None = None
+) -> list[Key]:
+    """Keys that let somebody in at that time, or those that do not; the newest first.
+
+    Args:
+        before: when the last one of the page before was made, and its id.
+    """
+    query = select(keys).where(_valid(at) if valid else ~_valid(at))
+    if before is not None:
+        query = query.where(tuple_(keys.c.created_at, keys.c.id) < before)
+    order = keys.c.created_at.desc(), keys.c.id.desc()
+    return [_key(row) for row in conn.execute(query.order_by(*order).limit(limit))]
+
+
+def count_valid(conn: Connection, at: str, role: Role) -> int:
+    """How many keys of a role let somebody in at that time."""
+    query = select(func.count()).select_from(keys).where(keys.c.role == role, _valid(at))
+    return conn.scalar(query) or 0
+
+
 def revoke(conn: Connection, id: str, at: str) -> bool:
     """Lets nobody in by that key any more, nor by its sessions. Whether there was one to revoke."""
     valid = (keys.c.id == id) & keys.c.revoked_at.is_(None)
@@ -138,6 +161,11 @@ def end_session(conn: Connection, hash: str) -> None:
 def end_expired(conn: Connection, at: str) -> None:
     """Forgets the sessions that have expired by then."""
     conn.execute(delete(sessions).where(sessions.c.expires_at <= at))
+
+
+def _valid(at: str) -> ColumnElement[bool]:
+    is_open = keys.c.expires_at.is_(None) | (keys.c.expires_at > at)
+    return keys.c.revoked_at.is_(None) & is_open
 
 
 _COLUMNS = ("id", "name", "role", "access", "created_at", "expires_at", "revoked_at")

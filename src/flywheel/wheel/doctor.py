@@ -6,7 +6,7 @@ none of the others from being made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from flywheel.errors import FlywheelError
@@ -50,12 +50,22 @@ CHECKS: Mapping[str, Check] = {
 """In this order: what opens the workspace comes before what looks into it."""
 
 
-def examine(root: Path) -> list[Finding]:
-    """Everything that there is to say of the workspace in a folder, in the order of the checks."""
+QUICK = ("settings", "store", "disk", "memory", "package", "clock", "permissions", "exam", "keys")
+"""What a page may ask for: they read no index and no artifact, and ask no engine."""
+
+
+def examine(root: Path, only: Collection[str] = tuple(CHECKS)) -> list[Finding]:
+    """What there is to say of the workspace in a folder, in the order of the checks.
+
+    Args:
+        only: the names of the checks to make.
+    """
     patient = Patient(root=root.expanduser().absolute())
     found: list[Finding] = []
     try:
         for name, check in CHECKS.items():
+            if name not in only:
+                continue
             found.extend(_made(name, check, patient))
     finally:
         if patient.workspace is not None:

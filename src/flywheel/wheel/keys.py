@@ -134,18 +134,65 @@ def first_owner(database: Database) -> Key | None:
     return next((each for each in owners if state_of(each) == "valid"), None)
 
 
-def revoke(database: Database, id: str, by: Caller | None = None) -> Key:
+def page(
+    database: Database, limit: int, *, valid: bool = True, before: tuple[str, str] | None = None
+) -> list[Key]:
+    """Keys that let somebody in, or those that do not any more; the newest first.
+
+    Args:
+        before: when the last key of the page before was made, and its id.
+    """
+    with database.read() as conn:
+        now = _text(datetime.now(UTC))
+        return key_store.page(conn, limit, now, valid=valid, before=before)
+
+
+def get(database: Database, id: str) -> Key | None:
+    """The key of that id, if there is one."""
+    with database.read() as conn:
+        return key_store.get(conn, id)
+
+
+def labels(database: Database, by: Caller) -> list[str]:
+    """The labels that documents carry and somebody may give to a key, in order."""
+    with database.read() as conn:
+        known = documents.labels(conn) - {PUBLIC}
+    return sorted(known if by.access is None else known & {*by.access})
+
+
+class LastOwner(UsageError):
+    """Without this key no owner could sign in."""
+
+
+def is_last_owner(database: Database, key: Key) -> bool:
+    """Whether a key is the only one that lets an owner in."""
+    if key.role != "owner" or state_of(key) != "valid":
+        return False
+    with database.read() as conn:
+        return key_store.count_valid(conn, _text(datetime.now(UTC)), "owner") == 1
+
+
+def revoke(
+    database: Database, id: str, by: Caller | None = None, *, spare_last_owner: bool = False
+) -> Key:
     """Lets nobody in by this key from now on.
+
+    Args:
+        spare_last_owner: keeps the last key that lets an owner in, for who cannot make another.
 
     Raises:
         UsageError: there is no such key, or it is revoked already.
+        LastOwner: it is the one that is spared.
     """
     if len(id) != _ID_CHARS or not (id.isascii() and id.isalnum()):
         raise UsageError("There is no such key. `flywheel keys list` shows them with their ids.")
 
     def write(conn: Connection) -> Key:
         corrections.lock(conn)  # before the key's row, which whoever holds the lock may want
-        revoked = key_store.revoke(conn, id, _text(datetime.now(UTC)))
+        now = _text(datetime.now(UTC))
+        if spare_last_owner:
+            _spare_last_owner(conn, id, now)
+        revoked = key_store.revoke(conn, id, now)
         key = key_store.get(conn, id)
         if key is None:
             raise UsageError(f'There is no key "{id}". `flywheel keys list` shows them.')
@@ -245,6 +292,17 @@ def acts(database: Database, limit: int = 100, skip: int = 0) -> Sequence[Act]:
 def hash_of(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _spare_last_owner(conn: Connection, id: str, now: str) -> None:
+    key = key_store.get(conn, id)
+    if key is None or key.role != "owner" or key.state(now) != "valid":
+        return
+    if key_store.count_valid(conn, now, "owner") == 1:
+        raise LastOwner(
+            "This is the last key of an owner. Make another one first, or revoke it by "
+            f"`flywheel keys revoke {id}`."
+        )
 
 
 def _access(role: Role, access: Sequence[str] | None) -> tuple[str, ...] | None:
