@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flywheel.answer.assistant import Assistant
-from flywheel.errors import FileFormatError, SourceError
+from flywheel.errors import FileFormatError, SourceError, UsageError
 from flywheel.learn.groups import is_drawn
 from flywheel.records import Feedback
 from flywheel.store import exam_items, versions
-from flywheel.wheel import cost, examination, growth, lineage, stages
+from flywheel.wheel import cost, examination, growth, keys, lineage, stages
 from flywheel.wheel.examination import evaluate
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.gate import Saving
-from flywheel.wheel.growth import Judged
+from flywheel.wheel.growth import Gold, Judged
+from flywheel.wheel.keys import Caller
 from flywheel.wheel.lineage import TracedFeedback
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain
 
+INES = Caller(key="k", name="ines", role="curator", access=("public",))
 EVIDENCE = "The child lock sits on the edge of each rear door."
 
 
@@ -301,3 +303,68 @@ def test_exam_grows_on_postgresql_too(
         there.ask(question(drawn=True))
         there.turn()
         assert waiting(there) == [question(drawn=True)]
+
+
+def drawn(domain: Domain) -> str:
+    """The id of a question that was drawn and waits."""
+    domain.ask(question(drawn=True))
+    draw(domain)
+    id: str = growth.waiting(domain.workspace)[0]["id"]
+    return id
+
+
+def test_curator_decides_on_one_drawn_question(domain: Domain) -> None:
+    id = drawn(domain)
+    said = growth.decide(domain.workspace, id, Gold(answer="Edge.", evidence=(EVIDENCE,)), INES)
+    assert (said.state, said.decided_by) == ("gold", "ines")
+    assert [each.id for each in examination.own(domain.workspace)] == [id]
+    assert keys.acts(domain.workspace.database)[0].action == "exam.gold"
+
+
+def test_question_that_is_not_fit_to_be_asked_is_dropped(domain: Domain) -> None:
+    id = drawn(domain)
+    assert growth.decide(domain.workspace, id, Gold(drop=True), INES).state == "dropped"
+    assert waiting(domain) == []
+    assert examination.own(domain.workspace) == []
+
+
+def test_decision_on_a_drawn_question_is_taken_back(domain: Domain) -> None:
+    id = drawn(domain)
+    growth.decide(domain.workspace, id, Gold(answerable=False), INES)
+    domain.workspace.database.write(lambda conn: growth.reopen(conn, id, INES))
+    assert waiting(domain) == [question(drawn=True)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "problem"),
+    [
+        (Gold(), "Give the answer"),
+        (Gold(answer="x", answerable=False), "not answerable, and has an answer"),
+        (Gold(evidence=("…",)), "holds no words"),
+        (Gold(evidence=("The moon is of cheese.",)), "stands in no current document"),
+    ],
+)
+def test_gold_that_cannot_be_meant_is_refused(domain: Domain, gold: Gold, problem: str) -> None:
+    id = drawn(domain)
+    with pytest.raises(UsageError, match=problem):
+        growth.decide(domain.workspace, id, gold, INES)
+    assert waiting(domain) == [question(drawn=True)]
+
+
+def test_evidence_that_a_curator_may_not_read_is_not_found_for_him(domain: Domain) -> None:
+    secret = "Zorkmids are paid at noon."
+    domain.add(domain.write("elsewhere/pay.md", f"# Pay\n\n{secret}\n"), access=["staff"])
+    id = drawn(domain)
+    with pytest.raises(UsageError, match="stands in no current document"):
+        growth.decide(domain.workspace, id, Gold(evidence=(secret,)), INES)
+
+
+def test_what_is_done_first_may_refuse_a_decision(domain: Domain) -> None:
+    id = drawn(domain)
+
+    def refuse(conn: object) -> None:
+        raise UsageError("another was first")
+
+    with pytest.raises(UsageError, match="another was first"):
+        growth.decide(domain.workspace, id, Gold(answerable=False), INES, refuse)
+    assert waiting(domain) == [question(drawn=True)]

@@ -54,6 +54,12 @@ def decide_all(conn: Connection, items: Sequence[ExamItem]) -> None:
         conn.execute(update(exam_items).where(exam_items.c.id == each.id).values(said))
 
 
+def get(conn: Connection, id: str) -> ExamItem | None:
+    """The item of that id, if there is one."""
+    row = conn.execute(select(exam_items).where(exam_items.c.id == id)).one_or_none()
+    return None if row is None else _item(row)
+
+
 def list_items(conn: Connection) -> list[ExamItem]:
     """Every item, the one asked first first."""
     query = select(exam_items).order_by(exam_items.c.at, exam_items.c.id)

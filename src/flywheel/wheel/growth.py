@@ -7,25 +7,27 @@ What was sent in unasked is never drawn; it only trains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from flywheel.errors import FileFormatError, SourceError
+from flywheel.errors import FileFormatError, SourceError, UsageError
 from flywheel.evaluate import text
 from flywheel.evaluate.exam import ExamLine
 from flywheel.learn.feedback import normal_form
 from flywheel.learn.groups import Asked, Place, divide
 from flywheel.lines import read_lines
 from flywheel.records import ExamQuestion
-from flywheel.store import exam_items, feedback, interactions, state
+from flywheel.store import corrections, exam_items, feedback, interactions, state
 from flywheel.store.exam_items import ExamItem
 from flywheel.wheel.evidence import locate_all
+from flywheel.wheel.keys import COMMAND_LINE, record
 
 if TYPE_CHECKING:
+    from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
 
 FULL = 300
@@ -49,6 +51,18 @@ class Judged:
     dropped: int
     waiting: int
     """Questions that still wait, of all that were drawn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gold:
+    """What a curator says to one drawn question."""
+
+    answer: str = ""
+    evidence: tuple[str, ...] = ()
+    """Verbatim text of the sources."""
+    answerable: bool = True
+    drop: bool = False
+    """The question is not fit to be asked again."""
 
 
 def draw(workspace: Workspace, exam: Sequence[ExamQuestion]) -> int:
@@ -143,6 +157,57 @@ def judge(workspace: Workspace, path: Path | str, curator: str) -> Judged:
     )
 
 
+def decide(
+    workspace: Workspace,
+    id: str,
+    gold: Gold,
+    by: Caller | None = None,
+    first: Callable[[Connection], None] | None = None,
+) -> ExamItem:
+    """Takes what a curator says to one drawn question; what was said before goes.
+
+    Args:
+        by: who decides, where a key tells; his evidence stands where he may read it.
+        first: done in the same write before anything else; what it raises undoes all.
+
+    Raises:
+        UsageError: no such question was drawn, or it cannot be meant, or its evidence stands in no
+            document that he may read.
+    """
+    _check_gold(gold)
+    labels = by.access if by else None
+    (located,) = locate_all(workspace, [gold.evidence], labels)
+    if located.unfound:
+        raise UsageError(_unfound(located.unfound[0]))
+
+    def write(conn: Connection) -> ExamItem:
+        corrections.lock(conn)
+        if first:
+            first(conn)
+        item = exam_items.get(conn, id)
+        if item is None:
+            raise UsageError(f'No question "{id}" was drawn for the exam.')
+        said = replace(
+            item,
+            state="dropped" if gold.drop else "gold",
+            answer=gold.answer,
+            evidence=gold.evidence,
+            answerable=gold.answerable,
+            decided_by=by.name if by else COMMAND_LINE,
+        )
+        exam_items.decide_all(conn, [said])
+        record(conn, by, "exam.drop" if gold.drop else "exam.gold", id)
+        return said
+
+    return workspace.database.write(write)
+
+
+def reopen(conn: Connection, id: str, by: Caller | None = None) -> None:
+    """Lets a drawn question wait again, without what was said to it."""
+    exam_items.blank(conn, id)
+    record(conn, by, "exam.reopen", id)
+
+
 def grown(conn: Connection) -> list[ExamQuestion]:
     """The drawn questions that have their answers."""
     return [
@@ -194,11 +259,8 @@ def _judged(
         raise FileFormatError(path, number, problem)
     if line.tags:
         raise FileFormatError(path, number, "a drawn question has no tags")
-    for place, piece in enumerate(question.evidence, start=1):
-        if not text.normalise(piece):
-            raise FileFormatError(path, number, f'"evidence" {place} holds no words')
-    if not question.answerable and (question.answer or question.evidence):
-        raise FileFormatError(path, number, "it is not answerable, and has an answer")
+    if problem := _problem(question.answer or "", question.evidence, question.answerable):
+        raise FileFormatError(path, number, problem)
     said = replace(
         item,
         answer=question.answer or "",
@@ -212,6 +274,27 @@ def _judged(
     return replace(said, state="gold" if filled else "waiting")
 
 
+def _problem(answer: str, evidence: Sequence[str], answerable: bool) -> str:
+    """Why that cannot be said of a question; empty where it can."""
+    for place, piece in enumerate(evidence, start=1):
+        if not text.normalise(piece):
+            return f'"evidence" {place} holds no words'
+    if not answerable and (answer or evidence):
+        return "it is not answerable, and has an answer"
+    return ""
+
+
+def _check_gold(gold: Gold) -> None:
+    if problem := _problem(gold.answer, gold.evidence, gold.answerable):
+        raise UsageError(f"{problem[0].upper()}{problem[1:]}.")
+    if gold.answerable and not (gold.drop or gold.answer or gold.evidence):
+        raise UsageError("Give the answer or its evidence, or say that it is not answerable.")
+
+
+def _unfound(place: int) -> str:
+    return f'"evidence" {place} stands in no current document; copy it from there'
+
+
 def _check_evidence(
     workspace: Workspace,
     path: Path | str,
@@ -221,5 +304,4 @@ def _check_evidence(
     located = locate_all(workspace, [each.evidence for each in items], None)
     for item, evidence in zip(items, located, strict=True):
         for place in evidence.unfound:
-            problem = f'"evidence" {place} stands in no current document; copy it from there'
-            raise FileFormatError(path, numbers[item.id], problem)
+            raise FileFormatError(path, numbers[item.id], _unfound(place))
