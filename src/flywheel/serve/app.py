@@ -25,6 +25,13 @@ from flywheel.serve import (
 )
 from flywheel.serve.auth import Callers
 from flywheel.serve.cache import AnswerCache
+from flywheel.serve.console import ask as ask_page
+from flywheel.serve.console import documents as documents_page
+from flywheel.serve.console import exam as exam_page
+from flywheel.serve.console import preferences, rendering
+from flywheel.serve.console import review as review_page
+from flywheel.serve.console import settings as settings_page
+from flywheel.serve.console import wheel as wheel_page
 from flywheel.serve.errors import add_handlers
 from flywheel.serve.guard import Guard
 from flywheel.serve.limits import Guesses, Limits
@@ -35,7 +42,17 @@ from flywheel.serve.service import Service
 if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
 
-ROUTERS = (openai, feedback, moderation, documents, jobs, versions, keys, session, operations)
+API = (openai, feedback, moderation, documents, jobs, versions, keys, session, operations)
+CONSOLE = (
+    rendering,
+    preferences,
+    ask_page,
+    review_page,
+    documents_page,
+    exam_page,
+    wheel_page,
+    settings_page,
+)
 
 _ABOUT = """Answers from an organisation's own documents, with citations; and what its users say
 about them. Every request needs a key: `Authorization: Bearer KEY`."""
@@ -62,7 +79,7 @@ def create_app(workspace: Workspace) -> FastAPI:
     app.state.service = service
     app.state.sign_ins = session.SignIns()
     add_handlers(app)
-    for each in ROUTERS:
+    for each in (*API, *CONSOLE):
         app.include_router(each.router)
     app.add_middleware(Guard, settings=workspace.settings.serve)
     app.add_middleware(Observed, metrics=service.metrics)

@@ -123,6 +123,23 @@ async def caller(request: Request) -> Caller:
     Raises:
         ApiError: 401, nobody who may; 403, a page that is not ours sent a cookie along.
     """
+    found = await identified(request)
+    if changes(request, found):
+        check_csrf(found, request.headers.get(CSRF_HEADER, ""))
+    return found
+
+
+def changes(request: Request, caller: Caller) -> bool:
+    """Whether a request may change something by a cookie, which browsers send unasked."""
+    return bool(caller.csrf) and request.method not in _SAFE_METHODS
+
+
+async def identified(request: Request) -> Caller:
+    """Whose key or cookie a request carries, whichever page sent it.
+
+    Raises:
+        ApiError: 401, nobody's who may call.
+    """
     service = service_of(request)
     scheme, secret = _secret(request)
     if not secret:
@@ -143,8 +160,6 @@ async def caller(request: Request) -> Caller:
             "This key lets nobody in: it is unknown, revoked or expired.",
             code="invalid_api_key",
         )
-    if found.csrf and request.method not in _SAFE_METHODS:
-        check_csrf(found, request.headers.get(CSRF_HEADER, ""))
     request.state.caller = found
     return found
 

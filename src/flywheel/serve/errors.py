@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from flywheel.errors import (
@@ -137,27 +137,34 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_defect)
 
 
-async def _on_api_error(request: Request, error: Exception) -> JSONResponse:
+async def _on_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     service = getattr(request.app.state, "service", None)
     if service is not None and error.status in (429, 503, 504):
         service.metrics.refused.labels(error.code or "unavailable").inc()
-    return error.response()
+    return _told(request, error)
 
 
-async def _on_flywheel_error(request: Request, error: Exception) -> JSONResponse:
+def _told(request: Request, error: ApiError) -> Response:
+    """As JSON; or as a page, where the request is one's, which then says how (console/page.py)."""
+    as_page: Callable[[ApiError], Response] | None = getattr(request.state, "as_page", None)
+    return as_page(error) if as_page else error.response()
+
+
+async def _on_flywheel_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, FlywheelError)
     caller: Caller | None = getattr(request.state, "caller", None)
-    return api_error(error, in_full=caller is not None and caller.may("owner")).response()
+    return _told(request, api_error(error, in_full=caller is not None and caller.may("owner")))
 
 
-async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part != "body"]
     param = ".".join(place) or None
     message = first["msg"].removeprefix("Value error, ")
-    return ApiError(400, f"{param}: {message}" if param else message, param=param).response()
+    told = ApiError(400, f"{param}: {message}" if param else message, param=param)
+    return _told(request, told)
 
 
 async def _on_http(_: Request, error: Exception) -> JSONResponse:
@@ -167,6 +174,7 @@ async def _on_http(_: Request, error: Exception) -> JSONResponse:
     return response
 
 
-async def _on_defect(_: Request, error: Exception) -> JSONResponse:
+async def _on_defect(request: Request, error: Exception) -> Response:
     """The traceback goes to the log, never to the caller."""
-    return ApiError(500, "The server met a defect of its own; its log says more.").response()
+    told = ApiError(500, "The server met a defect of its own; its log says more.")
+    return _told(request, told)

@@ -30,9 +30,13 @@ GUARD = "flywheel.guard"
 UPLOADS = "/v1/documents"
 """The one path that files are sent to."""
 
-FORMS = frozenset({"/signin", "/signout"})
-"""The paths of pages without scripts, which can send nothing but a form."""
-_MAX_FORM_BYTES = 4 * 1024
+_API = "/v1/"
+"""What programs call. All other paths are pages, whose forms work without scripts, too."""
+_MAX_FORM_BYTES = 512 * 1024
+"""An answer of 20,000 Chinese characters, which a form writes with nine bytes each, and more."""
+_SIGN_IN = "/signin"
+_MAX_SIGN_IN_BYTES = 4 * 1024
+"""Nobody is known yet who sends it."""
 
 _BESIDE_FILES_BYTES = 4 * 2**20
 """What an upload's form may weigh beside its files. How large one may be is seen by who takes them
@@ -156,7 +160,7 @@ class Guard:
         if self._is_upload(head):
             return self._max_upload_bytes
         if self._is_form(head):
-            return _MAX_FORM_BYTES
+            return _MAX_SIGN_IN_BYTES if head.scope["path"] == _SIGN_IN else _MAX_FORM_BYTES
         if head.media_type != b"application/json":
             raise ApiError(
                 415,
@@ -171,7 +175,7 @@ class Guard:
 
     def _is_form(self, head: Head) -> bool:
         is_encoded = head.media_type == b"application/x-www-form-urlencoded"
-        return head.scope["path"] in FORMS and is_encoded
+        return is_encoded and not head.scope["path"].startswith(_API)
 
     async def _answer(
         self, head: Head, incoming: Incoming, reply: _Reply, running: _Running, receive: Receive
