@@ -33,6 +33,7 @@ from flywheel.wheel import (
     growth,
     ingest,
     modelling,
+    pending,
     stages,
     writing,
 )
@@ -86,6 +87,7 @@ def turn(
             modelling.check(workspace)
         ingest.resolve(workspace)
         feedback.recheck(workspace)
+        stood = pending.stand(workspace)
         index = stages.index(workspace, progress)
         growth.draw(workspace, examination.own(workspace))
         exam = examination.questions(workspace, stages.opened(workspace, index))
@@ -97,6 +99,7 @@ def turn(
         if model:
             revolutions.append(revolve_model(workspace, index, learnable, exam, progress))
             workspace.engines.close()  # the one that did not win is of no more use
+        workspace.database.write(lambda conn: pending.remember(conn, stood))
     made = [each for each in revolutions if each.sitting]
     last = made[-1] if made else revolutions[-1]
     return Turned(
@@ -270,7 +273,6 @@ def keep(
     Args:
         also: what else is written in the same transaction.
     """
-
     keep_rows = exam_card.kept(workspace, challenger.bundle["index"], sitting)
 
     def write(conn: Connection) -> Version:
