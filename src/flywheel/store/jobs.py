@@ -16,7 +16,7 @@ from flywheel.records import from_json, to_json
 from flywheel.store.corrections import lock
 from flywheel.store.tables import jobs
 
-JobKind = Literal["turn", "add"]
+JobKind = Literal["turn", "add", "source", "exam"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 ENDED = ("done", "failed", "cancelled")
@@ -43,7 +43,29 @@ class AddArguments:
     """Their names; none where one was taken away."""
 
 
-Arguments = TurnArguments | AddArguments
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceArguments:
+    """What an add of a file or folder of this machine is told, or of an address."""
+
+    source: str
+    """Its full name; empty once an erasure took it."""
+    access: tuple[str, ...]
+    """The labels of whoever may read what it holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExamArguments:
+    """What a sitting of the exam is told: nothing, since it is the champion's."""
+
+
+Arguments = TurnArguments | AddArguments | SourceArguments | ExamArguments
+
+_KINDS: dict[JobKind, type[Arguments]] = {
+    "turn": TurnArguments,
+    "add": AddArguments,
+    "source": SourceArguments,
+    "exam": ExamArguments,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +103,7 @@ class Job:
     @property
     def kind(self) -> JobKind:
         """What there is to do."""
-        return "turn" if isinstance(self.arguments, TurnArguments) else "add"
+        return next(kind for kind, each in _KINDS.items() if isinstance(self.arguments, each))
 
 
 def put(conn: Connection, job: Job) -> None:
@@ -199,7 +221,7 @@ def _progress(progress: Progress, attempts: int) -> dict[str, Any]:
 
 
 def _job(row: Row[*tuple[Any, ...]]) -> Job:
-    kind: type[Arguments] = TurnArguments if row.kind == "turn" else AddArguments
+    kind = _KINDS[row.kind]
     progress = dict(row.progress)
     attempts = progress.pop("attempts")
     return Job(

@@ -16,12 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.errors import FlywheelError, StoreError, WorkspaceBusy
+from flywheel.errors import FlywheelError, StoreError, UsageError, WorkspaceBusy
 from flywheel.records import to_json
 from flywheel.store import jobs as job_store
-from flywheel.store.jobs import AddArguments, Arguments, Job, Progress, TurnArguments
+from flywheel.store.jobs import (
+    AddArguments,
+    Arguments,
+    ExamArguments,
+    Job,
+    Progress,
+    SourceArguments,
+    TurnArguments,
+)
 from flywheel.store.redaction import ERASED
-from flywheel.wheel import uploads
+from flywheel.wheel import folders, ingest, uploads
 from flywheel.wheel.keys import COMMAND_LINE, Caller, record
 from flywheel.wheel.workspace import Workspace
 
@@ -45,28 +53,29 @@ _MAX_ERROR_CHARS = 500
 
 
 def submit(workspace: Workspace, arguments: Arguments, by: Caller | None = None) -> Job:
-    """Asks for a job. A turn that waits already is the one that is asked for.
+    """Asks for a job. A turn or a sitting that waits already is the one that is asked for.
 
     Args:
         by: who asks; None is the command line's owner.
     """
+    return workspace.database.write(lambda conn: submit_within(conn, arguments, by))
+
+
+def submit_within(conn: Connection, arguments: Arguments, by: Caller | None = None) -> Job:
+    """As `submit`, in a transaction that does more."""
     job = Job(
         id=uuid.uuid4().hex,
         arguments=arguments,
         user=by.name if by else COMMAND_LINE,
         created_at=now(),
     )
-
-    def write(conn: Connection) -> Job:
-        if job.kind == "turn":
-            for each in job_store.in_state(conn, "queued"):
-                if each.arguments == arguments:
-                    return each
-        record(conn, by, f"jobs.{job.kind}", job.id)
-        job_store.put(conn, job)
-        return job
-
-    return workspace.database.write(write)
+    if job.kind in ("turn", "exam"):
+        for each in job_store.in_state(conn, "queued"):
+            if each.arguments == arguments:
+                return each
+    record(conn, by, f"jobs.{job.kind}", job.id)
+    job_store.put(conn, job)
+    return job
 
 
 def get(workspace: Workspace, id: str, labels: Sequence[str] | None = None) -> Job | None:
@@ -149,6 +158,10 @@ def _patiently(workspace: Workspace, job: Job) -> dict[str, Any]:
         try:
             if isinstance(job.arguments, TurnArguments):
                 return _turn(workspace, job.arguments, progress)
+            if isinstance(job.arguments, ExamArguments):
+                return _sit(workspace, progress)
+            if isinstance(job.arguments, SourceArguments):
+                return _read(workspace, job.arguments, progress)
             return _add(workspace, job.arguments, progress)
         except WorkspaceBusy:
             progress(WAITING, 0, 0)
@@ -174,15 +187,39 @@ def _turned(turned: Turned) -> dict[str, Any]:
     }
 
 
+def _sit(workspace: Workspace, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+    from flywheel.wheel.exam_card import sit_again
+
+    version, card = sit_again(workspace, progress)
+    return {
+        "version": version,
+        "num_questions": card.num_questions,
+        "metrics": {name: to_json(score) for name, score in card.metrics.items()},
+        "seconds": card.seconds,
+    }
+
+
 def _add(
     workspace: Workspace, arguments: AddArguments, progress: Callable[[str, int, int], None]
 ) -> dict[str, Any]:
-    return _added(uploads.add(workspace, arguments.access, progress), arguments)
-
-
-def _added(added: Added, arguments: AddArguments) -> dict[str, Any]:
-    """What became of the files that were uploaded; those that were set aside come first."""
+    added = uploads.add(workspace, arguments.access, progress)
     own = [each for each in added.files if each.path.split("!/")[0] in arguments.files]
+    return _added(added, own)
+
+
+def _read(
+    workspace: Workspace, arguments: SourceArguments, progress: Callable[[str, int, int], None]
+) -> dict[str, Any]:
+    if not arguments.source:
+        raise UsageError("This source was erased.")
+    # The settings, or what is there, may be others than when it was asked for.
+    folders.check(workspace, arguments.source)
+    added = ingest.add(workspace, [arguments.source], arguments.access, progress)
+    return _added(added, list(added.files))
+
+
+def _added(added: Added, own: list[FileFate]) -> dict[str, Any]:
+    """What became of the files that the job is about; those that were set aside come first."""
     own.sort(key=lambda each: each.fate in ("kept", "unchanged"))
     return {
         "fates": dict(Counter(each.fate for each in own)),
@@ -220,7 +257,7 @@ class _Reporter:
 
 
 def _is_readable(job: Job, labels: Sequence[str] | None) -> bool:
-    if isinstance(job.arguments, TurnArguments):
+    if not isinstance(job.arguments, AddArguments | SourceArguments):
         return True
     return uploads.is_readable(job.arguments.access, labels)
 
