@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flywheel.errors import StoreError, UsageError
 from flywheel.store import feedback, interactions
 from flywheel.store import versions as version_store
+from flywheel.store.corrections import lock
 from flywheel.store.versions import Promotion, Version
 from flywheel.wheel.keys import record
 
@@ -86,11 +87,13 @@ def promote(
     user: str = "owner",
     reason: str = "",
     by: Caller | None = None,
+    first: Callable[[Connection], None] | None = None,
 ) -> Promoted:
     """Lets a version serve from the next question on, whatever the gate said of it.
 
     Args:
         by: whose key it was; None is the command line's owner.
+        first: done in the same write before anything else; what it raises undoes all.
 
     Raises:
         UsageError: there is no such version, it serves already, or it cannot serve any more.
@@ -101,6 +104,9 @@ def promote(
         raise UsageError(problem)
 
     def write(conn: Connection) -> Promoted:
+        lock(conn)
+        if first:
+            first(conn)
         before = version_store.champion(conn)
         if before and before.number == number:
             raise UsageError(f"Version {number} serves already.")
@@ -113,7 +119,11 @@ def promote(
 
 
 def rollback(
-    workspace: Workspace, user: str = "owner", reason: str = "", by: Caller | None = None
+    workspace: Workspace,
+    user: str = "owner",
+    reason: str = "",
+    by: Caller | None = None,
+    first: Callable[[Connection], None] | None = None,
 ) -> Promoted:
     """Goes back to the champion before; again, to the one before that.
 
@@ -121,12 +131,16 @@ def rollback(
 
     Args:
         by: whose key it was; None is the command line's owner.
+        first: done in the same write before anything else; what it raises undoes all.
 
     Raises:
         UsageError: there is none to go back to.
     """
 
     def write(conn: Connection) -> Promoted:
+        lock(conn)
+        if first:
+            first(conn)
         before = version_store.champion(conn)
         passed: list[str] = []
         for number in way_back(version_store.history(conn)):
