@@ -182,3 +182,45 @@ def test_no_table_holds_a_secret_by_name(database: Database) -> None:
     columns = {column.name for table in metadata.sorted_tables for column in table.c}
     assert columns.isdisjoint({"secret", "token", "cookie", "password"})
     database.close()
+
+
+def test_keys_are_paged_the_newest_first_those_that_hold_apart(database: Database) -> None:
+    made = [keys.add(database, f"user {number}", "asker").key for number in range(7)]
+    keys.revoke(database, made[2].id)
+    expire(database, made[4].id)
+    told: list[str] = []
+    page = keys.page(database, 2)
+    while page:
+        told += [each.id for each in page]
+        page = keys.page(database, 2, before=(page[-1].created_at, page[-1].id))
+    newest_first = sorted(made, key=lambda each: (each.created_at, each.id), reverse=True)
+    gone = {made[2].id, made[4].id}
+    assert told == [each.id for each in newest_first if each.id not in gone]
+    ended = keys.page(database, 9, valid=False)
+    assert [each.id for each in ended] == [each.id for each in newest_first if each.id in gone]
+    assert keys.get(database, made[0].id) == made[0]
+    assert keys.get(database, "nobody") is None
+
+
+def test_the_last_owners_key_can_be_spared(database: Database) -> None:
+    first, second = (keys.add(database, name, "owner").key for name in ("ines", "bo"))
+    keys.add(database, "cleo", "curator")
+    assert not keys.is_last_owner(database, first)
+    keys.revoke(database, second.id, spare_last_owner=True)
+    assert keys.is_last_owner(database, first)
+    revoked = keys.get(database, second.id)
+    assert revoked is not None and not keys.is_last_owner(database, revoked)
+    with pytest.raises(keys.LastOwner):
+        keys.revoke(database, first.id, spare_last_owner=True)
+    late = keys.add(database, "late", "owner").key
+    expire(database, late.id)
+    # One that has expired lets nobody in.
+    with pytest.raises(keys.LastOwner):
+        keys.revoke(database, first.id, spare_last_owner=True)
+    assert keys.state_of(keys.revoke(database, first.id)) == "revoked"
+    with pytest.raises(UsageError, match="no key"):
+        keys.revoke(database, "0123456789ab", spare_last_owner=True)
+
+
+def test_known_labels_are_those_of_documents_that_one_may_give(database: Database) -> None:
+    assert keys.labels(database, caller(keys.add(database, "ines", "owner"))) == []

@@ -118,7 +118,7 @@ class Moderation:
 
         What stands in the passages that it was made from stays: a manual's hotline.
         """
-        if not self.rules.settings.mask_personal:
+        if not self._rules.settings.mask_personal:  # as the last check saw them
             return answer
         sources = [each.text for each in answer.passages]
         sources += [each.quote for each in answer.citations]
