@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from sqlalchemy import Connection, func, select
+
 from flywheel.records import Answer, Citation, Interaction, Passage
 from flywheel.store import interactions
 from flywheel.store.database import Database
+from flywheel.store.tables import interactions as table
+
+columns = table.c
 
 PASSAGE = Passage(
     id="p1",
@@ -81,3 +86,20 @@ def test_interactions_are_found_by_ids_and_by_question(database: Database) -> No
             *every[:3],
         ]
         assert interactions.of_questions(conn, ["none"]) == []
+
+
+def test_questions_of_before_get_their_keys_a_few_at_a_time(database: Database) -> None:
+    every = [make_interaction(f"i{number}") for number in range(5)]
+    every.append(replace(make_interaction("none"), candidates=(), question="..."))
+    every.append(replace(make_interaction("erased"), candidates=(), question=""))
+    database.write(lambda conn: interactions.put_all(conn, [(each, "") for each in every]))
+    key = make_interaction("known")
+    database.write(lambda conn: interactions.put(conn, key, "its own"))
+
+    def fill(conn: Connection) -> int:
+        return interactions.fill_keys(conn, lambda text: text.strip(".？"), limit=4)
+
+    assert [database.write(fill) for _ in range(3)] == [4, 2, 0]
+    with database.read() as conn:
+        found = conn.execute(select(columns.key, func.count()).group_by(columns.key)).all()
+    assert dict(map(tuple, found)) == {"儿童锁在哪里": 5, "?": 1, "": 1, "its own": 1}

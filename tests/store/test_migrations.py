@@ -6,7 +6,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from flywheel.errors import WorkspaceError
 from flywheel.records import Feedback
@@ -22,6 +22,7 @@ from flywheel.store import (
 from flywheel.store.database import Database
 from flywheel.store.engines import parse_url, writing_engine
 from flywheel.store.tables import SCHEMA, metadata
+from flywheel.store.tables import interactions as interactions_table
 
 ROWS = {
     "0001": [
@@ -68,6 +69,11 @@ ROWS["0006"] = [
     """INSERT INTO audit VALUES (1, '2026-01-01T00:00:00Z', 'u', 'owner', 'keys.add', 'k1')""",
     """INSERT INTO jobs VALUES ('j1', 1, 'turn', '{}', 'u', 'done', '2026-01-01T00:00:00Z', NULL,
     NULL, '{}', '{}', '')""",
+]
+ROWS["0007"] = [
+    *(row.replace("'?', '[]')", "'?', '[]', '?', 'abstain', 0.5)") for row in ROWS["0006"]),
+    """INSERT INTO reviews VALUES ('abstained:?', 'skip', 'u', '2026-01-01T00:00:00Z', 1)""",
+    """INSERT INTO exam_rows VALUES (1, 'q1', '{"evidence_mrr": 0.5}')""",
 ]
 """Rows of every schema there has been, as its own release would have written them."""
 
@@ -132,6 +138,25 @@ def test_feedback_and_corrections_of_their_first_schema_are_read(url: str) -> No
         [correction] = corrections.in_force(conn)
     assert (act.kind, act.evidence, act.candidate) == ("edit", ("拨",), None)
     assert (correction.passages, correction.verified) == (("p1",), True)
+
+
+@pytest.mark.parametrize("revision", ["0001", "0006"])
+def test_kind_and_confidence_are_taken_from_what_was_shown(url: str, revision: str) -> None:
+    make_earlier(url, revision)
+    shown = """[{"kind": "abstain", "confidence": 0.25, "answer": "\\ud800"}, {"kind": "answer"}]"""
+    engine = writing_engine(parse_url(url), 5)
+    with engine.begin() as conn:
+        # More than one batch, and ids that sort as text.
+        conn.execute(
+            text("INSERT INTO interactions VALUES (:id, '2026', 'u', 1, '?', :candidates)"),
+            [{"id": f"n{number}", "candidates": shown} for number in range(1100)],
+        )
+    engine.dispose()
+    with Database.open(url) as database, database.read() as conn:
+        columns = interactions_table.c
+        query = select(columns.kind, columns.confidence, columns.key, func.count())
+        found = conn.execute(query.group_by(columns.kind, columns.confidence, columns.key)).all()
+    assert sorted(map(tuple, found)) == [("", None, "", 1), ("abstain", 0.25, "", 1100)]
 
 
 def test_exam_items_of_their_first_schema_are_read(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, insert, select
 
 from flywheel.records import Answer, Correction, Feedback, Interaction, Passage
 from flywheel.store import (
@@ -63,6 +63,10 @@ def _version(number: int, ranker: str = "", index: str = "x") -> Version:
     )  # fmt: skip
 
 
+def _put(conn: Connection, table: Table, **values: object) -> None:
+    conn.execute(insert(table), values)
+
+
 def fill(database: Database) -> None:
     document = StagedDocument(
         id="d1", source="/s", path="p.md", title=SECRET, language="en", fate="kept", added_at=AT
@@ -74,8 +78,13 @@ def fill(database: Database) -> None:
 
     def write(conn: Connection) -> None:
         documents.put(conn, document, [passage])
-        interactions.put(conn, _interaction("i1", "bart", SECRET))
-        interactions.put(conn, _interaction("i2", "ann", SECRET))
+        interactions.put(conn, _interaction("i1", "bart", SECRET), SECRET)
+        interactions.put(conn, _interaction("i2", "ann", SECRET), "another key")
+        versions.put(conn, _version(9))
+        _put(conn, tables.exam_rows, version=9, question="asked-i1", row={"hit": True})
+        _put(conn, tables.exam_rows, version=9, question="asked-i2", row={"hit": True})
+        for item, user in ((f"abstained:{SECRET}", "ann"), ("abstained:another key", "bart")):
+            _put(conn, tables.reviews, item=item, decision="skipped", user=user, at=AT, change=1)
         acts = [_act("f1", "bart"), _act("f2", "ann", "i1"), _act("f3", "ann")]
         feedback.put_all(conn, acts, {each.id: "hash" for each in acts})
         entries = [_entry(each.id, each.user) for each in acts]
@@ -116,11 +125,50 @@ def test_redacted_rows_hold_no_word_and_give_what_they_held(database: Database) 
             assert "bart" not in left.replace("Bartholomew", "")
         kept = interactions.get(conn, "i2")
         assert kept is not None and (kept.question, kept.candidates) == (SECRET, ())
+        assert _lists(conn) == {"i1": ("", "", None), "i2": ("another key", "", None)}
         assert documents.hidden(conn) == {"d1"}
         assert list(documents.iterate_passages(conn)) == []
         assert state.get(conn, "access:/s") is None
         assert list(feedback.list_feedback(conn)) == []
         assert feedback.contents(conn, ["f1"]) == {"f1": ""}, "it cannot come in again"
+
+
+def _lists(conn: Connection) -> dict[str, tuple[object, ...]]:
+    columns = tables.interactions.c
+    query = select(columns.id, columns.key, columns.kind, columns.confidence)
+    return {id: tuple(values) for id, *values in conn.execute(query)}
+
+
+def test_what_was_decided_on_an_erased_question_goes_and_on_anothers_stays(
+    database: Database,
+) -> None:
+    fill(database)
+    with database.read() as conn:
+        items = redaction.of_user(conn, "bart")
+    database.write(lambda conn: redaction.redact(conn, items))
+    with database.read() as conn:
+        left = conn.execute(select(tables.reviews.c.item, tables.reviews.c.user)).all()
+        rows = list(conn.scalars(select(tables.exam_rows.c.question)))
+        lists = _lists(conn)
+    assert [tuple(each) for each in left] == [("abstained:another key", "")]
+    assert rows == ["asked-i2"]
+    assert lists == {"i1": ("", "", None), "i2": ("another key", "answer", 1.0)}
+
+
+def test_name_of_a_curator_who_only_reviewed_is_found(database: Database) -> None:
+    database.write(
+        lambda conn: _put(
+            conn,
+            tables.reviews,
+            item="abstained:k",
+            decision="skipped",
+            user="cid",
+            at=AT,
+            change=1,
+        )
+    )
+    with database.read() as conn:
+        assert redaction.of_user(conn, "cid") == Items(user="cid")
 
 
 def test_erased_correction_is_a_change_that_an_open_workspace_sees(database: Database) -> None:

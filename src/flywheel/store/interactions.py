@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, get_args
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
-from flywheel.records import Interaction, from_json, to_json
+from flywheel.records import Interaction, Kind, from_json, to_json
 from flywheel.store.groups import in_groups
 from flywheel.store.tables import interactions
+
+_COLUMNS = [interactions.c[each.name] for each in fields(Interaction)]
+_WORDLESS = "?"
+"""The key of questions that have no normal form, so that each has one."""
+_KINDS = ("", *get_args(Kind))
+"""Of first candidates; empty where nothing was shown, or what was shown is erased."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,14 +29,43 @@ class Question:
     at: str
 
 
-def put(conn: Connection, interaction: Interaction) -> None:
-    """Keeps an interaction, with all its candidates."""
-    conn.execute(insert(interactions), to_json(interaction))
+def put(conn: Connection, interaction: Interaction, key: str = "") -> None:
+    """Keeps an interaction, with all its candidates.
+
+    Args:
+        key: the question's normal form; without it, it is counted with no other until `fill_keys`.
+    """
+    put_all(conn, [(interaction, key)])
+
+
+def put_all(conn: Connection, keyed: Iterable[tuple[Interaction, str]]) -> None:
+    """Keeps interactions, each with its key."""
+    rows = [to_json(each) | {"key": key, **_first(each)} for each, key in keyed]
+    if rows:
+        conn.execute(insert(interactions), rows)
+
+
+def fill_keys(conn: Connection, key_of: Callable[[str], str], limit: int = 500) -> int:
+    """Gives keys to rows of a release that had none. Returns to how many; 0 once all have theirs.
+
+    Args:
+        key_of: a question's normal form.
+        limit: the most of one call, so that other writes need not wait for all of them.
+    """
+    columns = interactions.c
+    # All kinds are named, so that it is found without reading every row.
+    missing = and_(columns.kind.in_(_KINDS), columns.key == "", columns.question != "")
+    rows = conn.execute(select(columns.id, columns.question).where(missing).limit(limit)).all()
+    filled = update(interactions).where(columns.id == bindparam("of"))
+    keys = [{"of": row.id, "its_key": key_of(row.question) or _WORDLESS} for row in rows]
+    if keys:
+        conn.execute(filled.values(key=bindparam("its_key")), keys)
+    return len(keys)
 
 
 def get(conn: Connection, id: str) -> Interaction | None:
     """The interaction of that id, if there is one."""
-    row = conn.execute(select(interactions).where(interactions.c.id == id)).one_or_none()
+    row = conn.execute(select(*_COLUMNS).where(interactions.c.id == id)).one_or_none()
     return None if row is None else from_json(Interaction, dict(row._mapping))
 
 
@@ -48,7 +83,7 @@ def of_questions(conn: Connection, questions: Sequence[str]) -> list[Interaction
 def _among(conn: Connection, column: Any, values: Sequence[str]) -> list[Interaction]:
     found: list[Interaction] = []
     for group in in_groups(values):
-        rows = conn.execute(select(interactions).where(column.in_(group)))
+        rows = conn.execute(select(*_COLUMNS).where(column.in_(group)))
         found.extend(from_json(Interaction, dict(row._mapping)) for row in rows)
     return found
 
@@ -72,3 +107,11 @@ def count_versions(conn: Connection) -> dict[int, int]:
     """How many questions each version was asked."""
     query = select(interactions.c.version, func.count()).group_by(interactions.c.version)
     return dict(iter(conn.execute(query)))
+
+
+def _first(interaction: Interaction) -> dict[str, Any]:
+    """What the lists say of what was shown."""
+    if not interaction.candidates:
+        return {"kind": "", "confidence": None}
+    first = interaction.candidates[0]
+    return {"kind": first.kind, "confidence": first.confidence}

@@ -16,6 +16,7 @@ from ahocorasick_rs import AhoCorasick
 from sqlalchemy import Connection, Table, Text, and_, cast, delete, func, select, update
 
 from flywheel.store import corrections as correction_store
+from flywheel.store import documents as document_store
 from flywheel.store import exam_items as exam_item_store
 from flywheel.store import state
 from flywheel.store.groups import in_groups
@@ -24,6 +25,7 @@ from flywheel.store.tables import (
     corrections,
     documents,
     exam_items,
+    exam_rows,
     feedback,
     interactions,
     jobs,
@@ -32,6 +34,7 @@ from flywheel.store.tables import (
     passages,
     promotions,
     quarantine,
+    reviews,
     sessions,
 )
 
@@ -109,7 +112,8 @@ def _is_named(conn: Connection, user: str) -> bool:
     held = select(keys.c.id).where(keys.c.name == user).limit(1)
     acted = select(audit.c.number).where(audit.c.user == user).limit(1)
     ordered = select(jobs.c.id).where(jobs.c.user == user).limit(1)
-    asked = (decided, promoted, judged, answered, held, acted, ordered)
+    reviewed = select(reviews.c.item).where(reviews.c.user == user).limit(1)
+    asked = (decided, promoted, judged, answered, held, acted, ordered, reviewed)
     return any(conn.scalar(each) is not None for each in asked)
 
 
@@ -191,12 +195,15 @@ def strings(value: Any) -> Iterator[str]:
 def _redact_interactions(conn: Connection, items: Items) -> Iterator[str]:
     """What was shown is the documents' text, or a correction's: those give it themselves."""
     for row in _taken(conn, interactions, items.interactions):
-        yield from (row.question, row.user)
-    _empty(conn, interactions, items.interactions, question="", user="", candidates=[])
+        yield from (row.question, row.user, row.key)
+    _empty(
+        conn, interactions, items.interactions, question="", user="", candidates=[], key="",
+        kind="", confidence=None,
+    )  # fmt: skip
 
 
 def _redact_shown(conn: Connection, items: Items) -> Iterator[str]:
-    _empty(conn, interactions, items.shown, candidates=[])
+    _empty(conn, interactions, items.shown, candidates=[], kind="", confidence=None)
     return iter(())
 
 
@@ -222,6 +229,25 @@ def _redact_corrections(conn: Connection, items: Items) -> Iterator[str]:
     )  # fmt: skip
 
 
+def _redact_reviews(conn: Connection, items: Items) -> Iterator[str]:
+    """What was decided on names the question. Before the tables that give up their keys."""
+    keys = {row.key for row in _taken(conn, interactions, items.interactions)}
+    keys |= {row.key for row in _taken(conn, corrections, items.feedback)}
+    every = conn.scalars(select(reviews.c.item)).all() if keys - {""} else ()
+    named = [item for item in every if item.partition(":")[2] in keys]
+    for group in in_groups(named):
+        conn.execute(delete(reviews).where(reviews.c.item.in_(group)))
+    return iter(named)
+
+
+def _redact_exam_rows(conn: Connection, items: Items) -> Iterator[str]:
+    """A question that was drawn is named by its interaction."""
+    drawn = (f"asked-{each}" for each in sorted(items.interactions))
+    for group in in_groups(drawn):
+        conn.execute(delete(exam_rows).where(exam_rows.c.question.in_(group)))
+    return iter(())
+
+
 def _redact_exam_items(conn: Connection, items: Items) -> Iterator[str]:
     """A drawn question goes with its interaction; what a curator says to it, with himself or with
     what it was taken from. Then it waits for another one."""
@@ -235,17 +261,22 @@ def _redact_exam_items(conn: Connection, items: Items) -> Iterator[str]:
         exam_item_store.blank(conn, row.id)
 
 
+_FORGOTTEN: dict[str, dict[str, Any]] = {"add": {"files": []}, "source": {"source": ""}}
+"""What a job of a kind is told instead."""
+
+
 def _redact_jobs(conn: Connection, items: Items) -> Iterator[str]:
-    """A job that names an erased file forgets what it was told and came to; a queued one does as
-    before, since what it adds is a folder."""
-    names = {row.path for row in _taken(conn, documents, items.documents)} - {""}
+    """A job that names an erased file forgets what it was told and came to; a queued one of
+    uploads does as before, since what it adds is a folder."""
+    names = {row.path for row in _taken(conn, documents, items.documents)} | items.sources
+    names.discard("")
     if not names:
         return iter(())
     named = AhoCorasick(sorted(names))  # a source may hold a hundred thousand
     for row in conn.execute(select(jobs)).all():
         told = "\n".join([*strings(row.arguments), *strings(row.result), row.error])
         if named.find_matches_as_indexes(told):
-            arguments = {**row.arguments, "files": []} if row.kind == "add" else row.arguments
+            arguments = row.arguments | _FORGOTTEN.get(row.kind, {})
             error = ERASED if row.error else ""
             chosen = update(jobs).where(jobs.c.id == row.id)
             conn.execute(chosen.values(arguments=arguments, result={}, error=error))
@@ -265,6 +296,7 @@ def _remove_documents(conn: Connection, items: Items) -> Iterator[str]:
         revision=documents.c.revision + 1,
         deleted_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
+    document_store.mark_changed(conn)
 
 
 def _clean_state(conn: Connection, items: Items) -> Iterator[str]:
@@ -285,6 +317,7 @@ def _forget_name(conn: Connection, items: Items) -> Iterator[str]:
         conn.execute(update(quarantine).where(judged).values(decided_by=""))
         conn.execute(update(audit).where(audit.c.user == items.user).values(user=""))
         conn.execute(update(jobs).where(jobs.c.user == items.user).values(user=""))
+        conn.execute(update(reviews).where(reviews.c.user == items.user).values(user=""))
         _withdraw_keys(conn, items.user)
     return iter(())
 
@@ -300,11 +333,13 @@ def _withdraw_keys(conn: Connection, user: str) -> None:
 
 
 TABLES: tuple[Callable[[Connection, Items], Iterable[str]], ...] = (
+    _redact_reviews,
     _redact_interactions,
     _redact_shown,
     _redact_feedback,
     _redact_corrections,
     _redact_exam_items,
+    _redact_exam_rows,
     _redact_jobs,
     _remove_documents,
     _clean_state,

@@ -15,15 +15,18 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
     TypeDecorator,
+    literal_column,
+    text,
 )
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 
 metadata = MetaData()
 
@@ -73,6 +76,21 @@ documents = Table(
     Column("passages_hash", Text, nullable=False),
     # Once true always true: any older index may still hold the labels from before.
     Column("access_changed", Boolean, nullable=False),
+    # None on `path`: a name may be longer than what an index of PostgreSQL takes.
+    Index("documents_fate", "fate", "deleted_at"),
+)
+Index(
+    "documents_deleted",
+    documents.c.deleted_at,
+    sqlite_where=documents.c.deleted_at.is_not(None),
+    postgresql_where=documents.c.deleted_at.is_not(None),
+)
+# In the words that SQLAlchemy has for a column that is true: SQLite compares the words.
+Index(
+    "documents_relabelled",
+    documents.c.access_changed,
+    sqlite_where=text("access_changed = 1"),
+    postgresql_where=documents.c.access_changed,
 )
 
 passages = Table(
@@ -99,9 +117,18 @@ interactions = Table(
     Column("id", SafeText, primary_key=True),
     Column("at", Text, nullable=False, index=True),
     Column("user", SafeText, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("version", Integer, nullable=False, index=True),
     Column("question", SafeText, nullable=False),
     Column("candidates", JSON, nullable=False),
+    # The question's normal form, by which those that ask the same are counted together; empty
+    # until the next turn in rows of a release that had none, and once erased.
+    Column("key", SafeText, nullable=False, server_default=""),
+    # Of the first candidate, so that a list of thousands reads none of them.
+    Column("kind", Text, nullable=False, server_default=""),
+    Column("confidence", Double),
+    Index("interactions_of_user", "user", "at", "id"),
+    Index("interactions_of_question", "kind", "key", "at", "id"),
+    Index("interactions_confidence", "kind", "confidence", "key"),
 )
 
 feedback = Table(
@@ -122,6 +149,7 @@ feedback = Table(
     Column("reason", SafeText, nullable=False),
     # Tells an act that comes again from another one with its id; empty once erased.
     Column("content", Text, nullable=False),
+    Index("feedback_kind", "kind", "at", "id"),
 )
 
 corrections = Table(
@@ -146,6 +174,13 @@ corrections = Table(
     Column("withdrawn", SafeText, nullable=False),
     Column("decided_by", SafeText, nullable=False),
     Column("change", BigInteger, nullable=False, index=True),
+)
+Index(
+    "corrections_in_force",
+    corrections.c.at,
+    corrections.c.number,
+    sqlite_where=corrections.c.withdrawn == literal_column("''"),
+    postgresql_where=corrections.c.withdrawn == literal_column("''"),
 )
 
 quarantine = Table(
@@ -173,6 +208,18 @@ exam_items = Table(
     Column("decided_by", SafeText, nullable=False, index=True),
 )
 
+reviews = Table(
+    "reviews",
+    metadata,
+    # What was decided on, by its kind and its name: "abstained:" and the question's normal form.
+    Column("item", SafeText, primary_key=True),
+    Column("decision", Text, nullable=False),
+    Column("user", SafeText, nullable=False, index=True),
+    Column("at", Text, nullable=False),
+    # Grows with every decision on it, so that nobody overwrites what he has not seen.
+    Column("change", BigInteger, nullable=False),
+)
+
 versions = Table(
     "versions",
     metadata,
@@ -186,6 +233,15 @@ versions = Table(
     Column("reasons", JSON, nullable=False),
     # The only mark on a version: the erasure that took away what it held or learned from.
     Column("erased", Text),
+)
+
+exam_rows = Table(
+    "exam_rows",
+    metadata,
+    Column("version", Integer, ForeignKey("versions.number"), primary_key=True),
+    # The id of a question of the exam; the words stand in the exam alone.
+    Column("question", SafeText, primary_key=True),
+    Column("row", JSON, nullable=False),
 )
 
 promotions = Table(

@@ -175,6 +175,7 @@ def keep(
             the answer may hold what is gone: nothing is kept, and the id is empty.
     """
     from flywheel.collect import privacy
+    from flywheel.wheel.feedback import key_of
 
     masked = privacy.mask(question.text, privacy.find(question.text))
     interaction = Interaction(
@@ -185,11 +186,12 @@ def keep(
         user=question.user,
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
+    key = key_of(masked)
 
     def write(conn: Connection) -> str:
         if num_erasures not in (None, erasures.count(conn)):
             return ""
-        interactions.put(conn, interaction)
+        interactions.put(conn, interaction, key)
         return interaction.id
 
     return workspace.database.write(write)

@@ -318,7 +318,7 @@ def _entries(
     return {
         act.id: Entry(
             correction=border.to_correction(act, evidence[act.id], labels),
-            key=_key(act.question),
+            key=key_of(act.question),
             readable=None if labels is None else tuple(labels),
         )
         for act in acts
@@ -326,7 +326,8 @@ def _entries(
     }
 
 
-def _key(question: str) -> str:
+def key_of(question: str) -> str:
+    """The normal form by which a question is known again; a hash where that is long."""
     key = wording(question).key
     return (
         key

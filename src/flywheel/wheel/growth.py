@@ -24,6 +24,7 @@ from flywheel.records import ExamQuestion
 from flywheel.store import corrections, exam_items, feedback, interactions, state
 from flywheel.store.exam_items import ExamItem
 from flywheel.wheel.evidence import locate_all
+from flywheel.wheel.feedback import key_of
 from flywheel.wheel.keys import COMMAND_LINE, record
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def draw(workspace: Workspace, exam: Sequence[ExamQuestion]) -> int:
     Returns:
         How many questions were drawn.
     """
+    _fill_keys(workspace)
     with workspace.database.read() as conn:
         asked = interactions.list_questions(conn)
         until = tuple(state.get(conn, _DRAWN_UNTIL) or ("", ""))
@@ -226,6 +228,12 @@ def grown(conn: Connection) -> list[ExamQuestion]:
 def held_out(conn: Connection) -> list[str]:
     """Every drawn question: none is learned from, not even before it has its answer."""
     return [each.question for each in exam_items.list_items(conn)]
+
+
+def _fill_keys(workspace: Workspace) -> None:
+    """What was asked under a release that kept no keys is counted with the rest from now on."""
+    while workspace.database.write(lambda conn: interactions.fill_keys(conn, key_of)):
+        pass
 
 
 def _place(asked: interactions.Question) -> tuple[str, str]:
