@@ -75,6 +75,14 @@ def group(training: Sequence[str], exam: Sequence[str]) -> Groups:
     return Groups(training=numbers[: len(training)], exam=numbers[len(training) :])
 
 
+def near(question: str, others: Sequence[str]) -> list[int]:
+    """The places of those others that share most of their terms with a question."""
+    if not term_ids(question).size:
+        return []
+    everyone = _Near([question, *others])
+    return [place for place in range(len(others)) if everyone.is_near(0, place + 1)]
+
+
 def divide(asked: Sequence[Asked], room: int = 0) -> list[Place]:
     """Exam or training for each question, in the order in which they came.
 
@@ -141,7 +149,7 @@ class _Near:
         candidates = {
             other for term in self._rarest(number) for other in self._postings.get(term, ())
         }
-        return sorted(other for other in candidates if self._is_near(number, other))
+        return sorted(other for other in candidates if self.is_near(number, other))
 
     def add(self, number: int) -> None:
         for term in self._rarest(number):
@@ -158,7 +166,7 @@ class _Near:
         num_shared = -(-above * len(terms) // below)  # rounded up
         yield from terms[: len(terms) - num_shared + 1]
 
-    def _is_near(self, one: int, other: int) -> bool:
+    def is_near(self, one: int, other: int) -> bool:
         first, second = self._sets[one], self._sets[other]
         above, below = NEAR_DUPLICATE
         if below * min(len(first), len(second)) < above * max(len(first), len(second)):
