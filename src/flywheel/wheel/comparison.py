@@ -1,7 +1,7 @@
 """Two versions on the workspace's exam: what one gains over the other, metric by metric.
 
 To look at, not to decide by: it promotes nothing and spends none of the error that the gate's
-decisions share.
+decisions share. Either both sit the exam now, or what is kept of their sittings is compared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from flywheel.errors import UsageError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.compare import Comparison, compare
 from flywheel.evaluate.exam import SPLITS, Sitting, split_of
+from flywheel.evaluate.metrics import Row
+from flywheel.records import Answer, Citation, ExamQuestion
+from flywheel.store import exam_rows
 from flywheel.store import versions as version_store
+from flywheel.store.exam_rows import ExamRow
 from flywheel.store.versions import Version
 from flywheel.wheel import examination
 from flywheel.wheel.stages import Progress
@@ -22,6 +26,8 @@ from flywheel.wheel.workspace import Workspace
 
 SEED = 1
 EVERYTHING = "all"
+
+_CITATION = Citation(document="", title="", headings=(), passage="", quote="", start=0, end=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +41,8 @@ class Compared:
     """Whether the exam was made from the documents."""
     gains: Mapping[str, tuple[Comparison, ...]]
     """Of all questions, and of each language apart where there are several."""
+    num_left_out: int = 0
+    """Questions that only one of them was asked, or that were changed in between."""
 
 
 def compare_versions(
@@ -55,12 +63,71 @@ def compare_versions(
         )
         for version in (before, after)
     ]
+    parts = _parts(sat, [split_of(row.question) for row in sat[0].rows])
     return Compared(
         first=first,
         second=second,
         num_questions=len(exam),
         synthetic=examination.is_synthetic(exam),
-        gains={name: tuple(_gains(*parts)) for name, parts in _parts(sat).items()},
+        gains={name: tuple(_gains(*part)) for name, part in parts.items()},
+    )
+
+
+def compare_kept(workspace: Workspace, first: int, second: int) -> Compared | None:
+    """The same from what is kept of their sittings, on the questions that both were asked; None
+    where of one of them nothing is kept, or they share none.
+
+    Takes about 10 ms a metric and 160 questions.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    with workspace.database.read() as conn:
+        for number in (first, second):
+            version_store.require(conn, number)
+        before, after = (
+            {(each.question, each.digest): each for each in exam_rows.list_rows(conn, number)}
+            for number in (first, second)
+        )
+    shared = sorted(before.keys() & after.keys())
+    if not shared:
+        return None
+    # Near-duplicates as of the second's sitting, for both: a group is one item.
+    sat = [_sitting([(rows[key], after[key].group) for key in shared]) for rows in (before, after)]
+    parts = _parts(sat, [after[key].language for key in shared])
+    return Compared(
+        first=first,
+        second=second,
+        num_questions=len(shared),
+        synthetic=any(after[key].made for key in shared),
+        gains={name: tuple(_gains(*part)) for name, part in parts.items()},
+        num_left_out=len(before.keys() ^ after.keys()),
+    )
+
+
+def _sitting(rows: Sequence[tuple[ExamRow, str]]) -> Sitting:
+    marked = tuple(_row(each, group) for each, group in rows)
+    return Sitting(rows=marked, metrics=metrics.score(marked), metrics_by={}, seconds=0.0)
+
+
+def _row(each: ExamRow, group: str) -> Row:
+    """What is kept of a question, as the statistics take it: without words."""
+    answer = Answer(
+        question="",
+        answer="",
+        draft="",
+        kind=each.kind,
+        confidence=each.confidence,
+        citations=(_CITATION,) * each.num_citations,
+        passages=(),
+    )
+    return Row(
+        question=ExamQuestion(id=each.question, question="", answerable=each.answerable),
+        answer=answer,
+        latency_ms=each.latency_ms,
+        group=group or each.question,
+        hit=each.hit,
+        values=each.values,
     )
 
 
@@ -72,17 +139,22 @@ def _able(workspace: Workspace, number: int) -> Version:
     return version
 
 
-def _parts(sat: Sequence[Sitting]) -> dict[str, list[Sitting]]:
-    """Both sittings as a whole, and of each language where there are several."""
-    splits = [split for split in SPLITS if split in sat[0].metrics_by]
+def _parts(sat: Sequence[Sitting], languages: Sequence[str]) -> dict[str, list[Sitting]]:
+    """Both sittings as a whole, and of each language where there are several.
+
+    Args:
+        languages: of each row of both.
+    """
+    splits = [split for split in SPLITS if split in languages]
     parts = {EVERYTHING: list(sat)}
     if len(splits) > 1:
-        parts |= {split: [_of(each, split) for each in sat] for split in splits}
+        parts |= {split: [_of(each, split, languages) for each in sat] for split in splits}
     return parts
 
 
-def _of(sitting: Sitting, split: str) -> Sitting:
-    rows = tuple(row for row in sitting.rows if split_of(row.question) == split)
+def _of(sitting: Sitting, split: str, languages: Sequence[str]) -> Sitting:
+    pairs = zip(sitting.rows, languages, strict=True)
+    rows = tuple(row for row, language in pairs if language == split)
     return replace(sitting, rows=rows, metrics=metrics.score(rows))
 
 
