@@ -43,6 +43,18 @@ def test_feedback_comes_back_as_it_was(database: Database) -> None:
         assert feedback.get(conn, "f1") == RANK
         assert feedback.get(conn, "none") is None
         assert feedback.of_interaction(conn, "i1") == [RANK]
+        assert feedback.of_interactions(conn, ["none", "i1"]) == {"i1": [RANK]}
+
+
+def test_acts_on_many_interactions_are_read_at_once_but_not_the_erased_ones(
+    database: Database,
+) -> None:
+    acts = [replace(UP, id=f"{n}", interaction=f"i{n % 3}", at=f"2026-{9 - n}") for n in range(6)]
+    contents = {each.id: "aa" for each in acts} | {"4": ""}
+    database.write(lambda conn: feedback.put_all(conn, acts, contents))
+    with database.read() as conn:
+        found = feedback.of_interactions(conn, ["i0", "i1"])
+    assert found == {"i0": [acts[3], acts[0]], "i1": [acts[1]]}
 
 
 def test_rated_answers_are_counted_once_by_version_and_kind(database: Database) -> None:

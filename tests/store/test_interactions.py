@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
@@ -11,6 +12,9 @@ from flywheel.records import Answer, Citation, Interaction, Passage
 from flywheel.store import interactions
 from flywheel.store.database import Database
 from flywheel.store.tables import interactions as table
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Plan
 
 columns = table.c
 
@@ -103,3 +107,58 @@ def test_questions_of_before_get_their_keys_a_few_at_a_time(database: Database) 
     with database.read() as conn:
         found = conn.execute(select(columns.key, func.count()).group_by(columns.key)).all()
     assert dict(map(tuple, found)) == {"儿童锁在哪里": 5, "?": 1, "": 1, "its own": 1}
+
+
+def asked(database: Database, *questions: str, user: str = "u1") -> None:
+    """Questions of a user, two of them in every minute."""
+    keyed = [
+        (
+            replace(make_interaction(f"{user}-{n}"), question=each, user=user, at=f"2026-{n // 2}"),
+            "",
+        )
+        for n, each in enumerate(questions)
+    ]
+    database.write(lambda conn: interactions.put_all(conn, keyed))
+
+
+def test_questions_of_a_user_come_in_pages_the_latest_first(database: Database) -> None:
+    asked(database, *"abcdefg")
+    asked(database, "another's", user="u2")
+    with database.read() as conn:
+        lines: list[interactions.Line] = []
+        while page := interactions.list_page(
+            conn, "u1", limit=3, before=(lines[-1].at, lines[-1].id) if lines else None
+        ):
+            lines += page
+        nobody = interactions.list_page(conn, "")
+    assert [each.question for each in lines] == list("gfedcba")
+    assert (lines[0].kind, lines[0].confidence, lines[0].version) == ("answer", 0.1 + 0.2, 2)
+    assert nobody == []
+
+
+def test_questions_are_found_by_parts_in_english_and_chinese(database: Database) -> None:
+    asked(
+        database, "Where is the Child lock?", "儿童锁在哪里？", "LOCK the child, 100%", "100 locks"
+    )
+    with database.read() as conn:
+
+        def found(search: str) -> list[str]:
+            lines = interactions.list_page(conn, "u1", search=search)
+            return [each.id.removeprefix("u1-") for each in lines]
+
+        assert found("child LOCK") == ["2", "0"]
+        assert found("童锁") == ["1"]
+        assert found("哪里 儿童") == ["1"]
+        assert found("100%") == ["2"], "no sign of a search stands for others"
+        assert found("1_0") == found("\\") == []
+        assert found("  ") == ["3", "2", "1", "0"]
+
+
+def test_pages_of_a_user_are_read_off_an_index(plan: Plan) -> None:
+    [step] = plan(lambda conn: interactions.list_page(conn, "u1", before=("2026", "i"), search="x"))
+    assert step.startswith("SEARCH interactions USING INDEX interactions_of_user (user=?")
+
+
+def test_questions_without_keys_are_found_by_an_index(plan: Plan) -> None:
+    [step] = plan(lambda conn: interactions.fill_keys(conn, str.lower))
+    assert step.startswith("SEARCH interactions USING INDEX interactions_of_question (kind=?")

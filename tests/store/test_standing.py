@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flywheel.records import Correction
 from flywheel.store import corrections, documents, erasures, standing, versions
@@ -13,6 +14,9 @@ from flywheel.store.erasures import Erasure
 from flywheel.store.redaction import Items
 from flywheel.store.standing import Marks, ModelMarks
 from flywheel.store.versions import Version
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Plan
 
 VERSION = Version(
     number=1,
@@ -101,3 +105,11 @@ def test_documents_that_were_deleted_or_have_other_labels_are_told(database: Dat
         assert changed.deleted == documents.hidden(conn) == {"deleted", "both"}
         assert changed.access == documents.access_of(conn)
         assert changed.access == dict.fromkeys(("closed", "both"), ("人事", "hr"))
+
+
+def test_changed_documents_are_found_without_reading_the_others(plan: Plan) -> None:
+    steps = [each for each in plan(standing.changed) if " documents" in each]
+    assert [each.split(" (")[0] for each in steps] == [
+        "SEARCH documents USING INDEX documents_deleted",
+        "SEARCH documents USING INDEX documents_relabelled",
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, distinct, func, insert, select
+from sqlalchemy import Connection, Row, and_, distinct, func, insert, select
 
 from flywheel.records import Feedback, from_json, to_json
 from flywheel.store.groups import in_groups
@@ -65,6 +65,17 @@ def erased(conn: Connection) -> list[str]:
 def of_interaction(conn: Connection, interaction: str) -> list[Feedback]:
     """What was said to one interaction, the first act first."""
     return _where(conn, feedback.c.interaction == interaction)
+
+
+def of_interactions(conn: Connection, interactions: Sequence[str]) -> dict[str, list[Feedback]]:
+    """What was said to each of these interactions that anything was said to, the first act first;
+    not what was erased."""
+    found: dict[str, list[Feedback]] = {}
+    for group in in_groups(interactions):
+        about = and_(feedback.c.interaction.in_(group), feedback.c.content != "")
+        for act in _where(conn, about):
+            found.setdefault(act.interaction, []).append(act)
+    return found
 
 
 def count_rated(conn: Connection) -> dict[int, dict[str, int]]:

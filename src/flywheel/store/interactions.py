@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, tuple_, update
 
 from flywheel.records import Interaction, Kind, from_json, to_json
 from flywheel.store.groups import in_groups
@@ -27,6 +27,19 @@ class Question:
     question: str
     user: str
     at: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """An interaction as a list shows it: without what was answered."""
+
+    id: str
+    question: str
+    at: str
+    version: int
+    kind: Kind | Literal[""]
+    """Of the first candidate; empty where nothing was shown, or what was shown is erased."""
+    confidence: float | None
 
 
 def put(conn: Connection, interaction: Interaction, key: str = "") -> None:
@@ -94,6 +107,31 @@ def list_questions(conn: Connection) -> list[Question]:
     query = select(*columns).where(interactions.c.question != "")
     rows = conn.execute(query.order_by(interactions.c.at, interactions.c.id))
     return [Question(**row._mapping) for row in rows]
+
+
+def list_page(
+    conn: Connection,
+    user: str,
+    *,
+    before: tuple[str, str] | None = None,
+    search: str = "",
+    limit: int = 50,
+) -> list[Line]:
+    """What a user asked, the latest first; not what was erased.
+
+    Args:
+        before: goes on behind the `at` and `id` of a line.
+        search: words that all stand in the question, each as a part of it; their case counts not.
+    """
+    columns = interactions.c
+    query = select(*(columns[each.name] for each in fields(Line)))
+    query = query.where(columns.user == user, columns.question != "")
+    if before:
+        query = query.where(tuple_(columns.at, columns.id) < before)
+    for word in search.split():
+        query = query.where(columns.question.icontains(word, autoescape=True))
+    rows = conn.execute(query.order_by(columns.at.desc(), columns.id.desc()).limit(limit))
+    return [Line(**row._mapping) for row in rows]
 
 
 def recent_questions(conn: Connection, limit: int) -> list[str]:
