@@ -26,8 +26,9 @@ _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 
 
 def _read_static() -> dict[str, bytes]:
-    files = sorted(each for each in (FOLDER / "static").iterdir() if each.is_file())
-    return {each.name: each.read_bytes() for each in files}
+    """Our own files, and those of others that lie apart."""
+    found = [*(FOLDER / "static").iterdir(), *(FOLDER / "vendored").glob("*.js")]
+    return {each.name: each.read_bytes() for each in sorted(found) if each.is_file()}
 
 
 _FILES = _read_static()
