@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
@@ -49,6 +49,8 @@ class Measure:
     verdict: Verdict
     words: str
     """What the figure says, or what to do."""
+    values: dict[str, str] = field(default_factory=dict)
+    """What `words` names, nobody's name among it: for whoever says it in another language."""
 
 
 def measure(acts: Iterable[Feedback]) -> tuple[Measure, ...]:
@@ -169,6 +171,7 @@ def _effective_users(acts: Sequence[Feedback]) -> Measure:
         f"of {len(counts)}: so many, if all had said equally much",
         look="in effect one user speaks: ask more users",
         is_bad=lambda interval: interval.value < 2,
+        values={"users": str(len(counts))},
     )
 
 
@@ -185,6 +188,7 @@ def _length_bias(ranks: Sequence[_Ranked]) -> Measure:
         "length decides nothing: 0.5 is within the interval",
         look=f"the {which} answers win: see whether they are better",
         is_bad=lambda interval: not interval.low <= 0.5 <= interval.high,
+        values={"which": which},
     )
 
 
@@ -231,6 +235,7 @@ def _position_bias(ranks: Sequence[_Ranked]) -> Measure:
         f"no oftener than by chance, {chance:.2f}",
         look=f"oftener than by chance, {chance:.2f}: show candidates in another order",
         is_bad=lambda interval: interval.low > chance,
+        values={"chance": f"{chance:.2f}"},
     )
 
 
@@ -248,6 +253,7 @@ def _line(
     *,
     look: str,
     is_bad: Callable[[Interval], bool],
+    values: dict[str, str] | None = None,
 ) -> Measure:
     verdict: Verdict = "good"
     if interval is None or count < FEWEST:
@@ -264,4 +270,5 @@ def _line(
         of=of,
         verdict=verdict,
         words={"good": good, "look": look, "too few": few}[verdict],
+        values=values or {},
     )

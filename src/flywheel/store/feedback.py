@@ -78,6 +78,12 @@ def of_interactions(conn: Connection, interactions: Sequence[str]) -> dict[str, 
     return found
 
 
+def count_users(conn: Connection) -> dict[str, int]:
+    """How many acts each user has done, the erased ones too."""
+    query = select(feedback.c.user, func.count()).group_by(feedback.c.user)
+    return dict(iter(conn.execute(query)))
+
+
 def count_rated(conn: Connection) -> dict[int, dict[str, int]]:
     """For each version and kind, how many of its answers got feedback of that kind."""
     query = (

@@ -6,7 +6,7 @@ row of the state; how it came to serve is a history that only grows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,7 +17,14 @@ from flywheel.errors import UsageError
 from flywheel.records import Score, from_json, to_json
 from flywheel.store import state
 from flywheel.store.corrections import lock
-from flywheel.store.tables import index_documents, promotions, version_feedback, versions
+from flywheel.store.groups import in_groups
+from flywheel.store.tables import (
+    feedback,
+    index_documents,
+    promotions,
+    version_feedback,
+    versions,
+)
 
 Decision = Literal["promoted", "kept"]
 """`promoted`: the challenger became the champion; `kept`: the champion stayed."""
@@ -162,6 +169,33 @@ def learned_from(conn: Connection, number: int) -> set[str]:
     """The ids of the feedback that a version learned from."""
     query = select(version_feedback.c.feedback).where(version_feedback.c.version == number)
     return set(conn.scalars(query))
+
+
+def count_learned(conn: Connection, numbers: Sequence[int]) -> dict[int, int]:
+    """From how many acts of feedback each of these versions learned that learned from any."""
+    of = version_feedback.c
+    counts: dict[int, int] = {}
+    for group in in_groups(numbers):
+        query = select(of.version, func.count()).where(of.version.in_(group)).group_by(of.version)
+        counts.update(dict(iter(conn.execute(query))))
+    return counts
+
+
+def count_kinds(conn: Connection, number: int) -> dict[str, int]:
+    """How many acts of each kind a version learned from."""
+    query = (
+        select(feedback.c.kind, func.count())
+        .join_from(version_feedback, feedback, version_feedback.c.feedback == feedback.c.id)
+        .where(version_feedback.c.version == number)
+        .group_by(feedback.c.kind)
+    )
+    return dict(iter(conn.execute(query)))
+
+
+def num_held(conn: Connection, artifact: str) -> int:
+    """Of how many things an artifact was made, by its key."""
+    query = select(func.count()).where(index_documents.c.index == artifact)
+    return conn.scalar(query) or 0
 
 
 def that_learned(conn: Connection, feedback: str) -> list[int]:

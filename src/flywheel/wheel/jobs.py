@@ -29,7 +29,7 @@ from flywheel.store.jobs import (
     TurnArguments,
 )
 from flywheel.store.redaction import ERASED
-from flywheel.wheel import folders, ingest, uploads
+from flywheel.wheel import folders, health_report, ingest, uploads
 from flywheel.wheel.keys import COMMAND_LINE, Caller, record
 from flywheel.wheel.workspace import Workspace
 
@@ -173,7 +173,11 @@ def _turn(
 ) -> dict[str, Any]:
     from flywheel.wheel.turn import turn  # with all that builds, which the server need not load
 
-    return _turned(turn(workspace, progress, model=arguments.model))
+    turned = turn(workspace, progress, model=arguments.model)
+    progress("health", 0, 0)
+    with suppress(FlywheelError):  # a report that is missing is no reason to call the turn failed
+        health_report.measure(workspace)
+    return _turned(turned)
 
 
 def _turned(turned: Turned) -> dict[str, Any]:
