@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from flywheel.records import PUBLIC, Fate, to_json
+from flywheel.records import Fate, to_json
 from flywheel.serve import multipart
 from flywheel.serve.auth import Owner
 from flywheel.serve.errors import ApiError
@@ -23,9 +23,9 @@ from flywheel.serve.service import Service, Serving
 from flywheel.serve.shapes import ERRORS
 from flywheel.store.documents import StagedDocument
 from flywheel.store.jobs import AddArguments, Job
-from flywheel.wheel import jobs, uploads
+from flywheel.wheel import document_acts, jobs, uploads
 from flywheel.wheel.incoming import Incoming, left_out
-from flywheel.wheel.keys import Caller, record
+from flywheel.wheel.keys import Caller
 from flywheel.wheel.workspace import Workspace
 
 router = APIRouter(prefix="/v1", tags=["documents"], responses=ERRORS)
@@ -186,7 +186,7 @@ async def delete(service: Serving, caller: Owner, id: str) -> Response:
                 "There is no such document. GET /v1/documents lists them.",
                 code="document_not_found",
             )
-        job = await service.run(_remove, service.workspace, document, caller)
+        job = await service.run(document_acts.delete, service.workspace, document, caller)
     return JSONResponse(job_data(job), 202)
 
 
@@ -262,7 +262,7 @@ def _check_field(name: str, wanted: str, message: str) -> None:
 def _labels(given: list[str], caller: Caller) -> tuple[str, ...]:
     """The labels of an upload, which must be the caller's own."""
     access = uploads.labels_of(given)
-    if caller.access is not None and not set(access) <= {PUBLIC, *caller.access}:
+    if not document_acts.may_label(access, caller):
         raise ApiError(
             403, "A key uploads only under labels that it may read.", param="access", code="labels"
         )
@@ -282,12 +282,6 @@ def _keep(
 ) -> Job:
     names = uploads.keep(workspace, files, access)
     return jobs.submit(workspace, AddArguments(access=access, files=names), caller)
-
-
-def _remove(workspace: Workspace, document: StagedDocument, caller: Caller) -> Job:
-    uploads.remove(workspace, document)
-    workspace.database.write(lambda conn: record(conn, caller, "documents.delete", document.id))
-    return jobs.submit(workspace, AddArguments(access=document.access), caller)
 
 
 async def _find(service: Service, caller: Caller, id: str) -> StagedDocument | None:

@@ -83,7 +83,8 @@ class JobOut(BaseModel):
     id: str
     kind: JobKind
     arguments: dict[str, Any] = Field(
-        description="Of a turn `model`; of an add the `files` and their `access` labels."
+        description="Of a turn `model`; of an add the `files` and their `access` labels; of a "
+        "source, which is added in the console, its `source` and their `access` labels."
     )
     user: str
     state: JobState

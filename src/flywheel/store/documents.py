@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
@@ -30,6 +31,7 @@ from sqlalchemy import (
 )
 
 from flywheel.records import PUBLIC, Fate, Language, Passage
+from flywheel.store import state
 from flywheel.store.engines import dump_json
 from flywheel.store.groups import MAX_IDS, in_groups
 from flywheel.store.tables import documents, passages
@@ -92,6 +94,8 @@ class Verdict(Protocol):
     def other(self) -> str: ...
 
 
+_CHANGE = "documents_change"
+
 _COLUMNS = [documents.c[each.name] for each in fields(StagedDocument)]
 _CONTENT = ("sha256", "text_hash", "passages_hash", "path", "fate", "access", "deleted_at")
 """A document with another value in one of these has another revision."""
@@ -115,6 +119,17 @@ def put_all(conn: Connection, staged: Iterable[tuple[StagedDocument, Sequence[Pa
         passage_rows = [_passage_row(passage) for _, each in group for passage in each]
         if passage_rows:
             conn.execute(insert(passages), passage_rows)
+    mark_changed(conn)
+
+
+def mark_changed(conn: Connection) -> None:
+    """Lets `change` give another mark; all that changes documents does."""
+    state.put(conn, _CHANGE, uuid.uuid4().hex)
+
+
+def change(conn: Connection) -> str:
+    """Another mark than before, where anything about any document was written since."""
+    return state.get(conn, _CHANGE) or ""
 
 
 def list_documents(
@@ -145,6 +160,16 @@ def get_all(conn: Connection, ids: Iterable[str]) -> dict[str, StagedDocument]:
     return found
 
 
+def with_members(conn: Connection, document: StagedDocument) -> list[str]:
+    """The ids of a document and, where it is an archive, of its members that are not deleted."""
+    columns = documents.c
+    is_part = columns.path.startswith(f"{document.path}!/", autoescape=True)
+    query = select(columns.id).where(
+        columns.source == document.source, columns.deleted_at.is_(None)
+    )
+    return list(conn.scalars(query.where((columns.path == document.path) | is_part)))
+
+
 def stamps(conn: Connection, source: str) -> dict[str, Stamp]:
     """The stamp of each path of a source, deleted documents left out."""
     columns = documents.c
@@ -161,6 +186,7 @@ def mark_deleted(conn: Connection, ids: Iterable[str], at: str) -> None:
             .where(documents.c.id.in_(group), documents.c.deleted_at.is_(None))
             .values(deleted_at=at, revision=documents.c.revision + 1)
         )
+    mark_changed(conn)
 
 
 def set_fates(conn: Connection, verdicts: Mapping[str, Verdict]) -> None:
@@ -182,6 +208,7 @@ def set_fates(conn: Connection, verdicts: Mapping[str, Verdict]) -> None:
     ]
     if rows:
         conn.execute(statement, rows)
+        mark_changed(conn)
 
 
 def set_access(conn: Connection, ids: Iterable[str], labels: Sequence[str]) -> None:
@@ -193,6 +220,7 @@ def set_access(conn: Connection, ids: Iterable[str], labels: Sequence[str]) -> N
             .where(documents.c.id.in_(group), differs)
             .values(access=list(labels), access_changed=True, revision=documents.c.revision + 1)
         )
+    mark_changed(conn)
 
 
 def iterate_passages(conn: Connection, batch: int = 2000) -> Iterator[Passage]:

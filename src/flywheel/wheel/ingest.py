@@ -153,6 +153,11 @@ def listed(each: StagedDocument) -> FileFate:
     )
 
 
+def labels_of(conn: Connection, source: str) -> tuple[str, ...]:
+    """The labels that a source was added with last."""
+    return tuple(state.get(conn, f"{_ACCESS}:{source}") or (PUBLIC,))
+
+
 def full_name(source: str) -> str:
     """One name for one place, so that a folder is not added twice under two."""
     if _is_address(source):
@@ -220,7 +225,7 @@ def _add_source(
     with workspace.database.read() as conn:
         known = document_store.stamps(conn, source)
         is_current = state.get(conn, f"{_COLLECTED_WITH}:{source}") == collected_with
-        labels = tuple(access or state.get(conn, f"{_ACCESS}:{source}") or (PUBLIC,))
+        labels = tuple(access or labels_of(conn, source))
         out = erasures.kept_out(conn)
     erased = {each.path for each in scanned if pipeline.document_id(source, each.path) in out}
     same = {each.path for each in scanned if is_current and _is_same(each, known.get(each.path))}

@@ -34,6 +34,9 @@ class ServeSettings(StageSettings):
     """The largest file that an owner may upload. Other requests may have a megabyte."""
     upload_quota_megabytes: int = Field(default=10_000, ge=1)
     """All uploaded files together."""
+    folders: tuple[str, ...] = ()
+    """Folders of this machine that owners may add from in the console, they and all below them:
+    such as "/srv/handbooks". What was added by command can be read again in any case."""
 
 
 class CacheSettings(StageSettings):

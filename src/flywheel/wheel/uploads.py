@@ -27,6 +27,7 @@ from flywheel.wheel.incoming import (
     Incoming,
     explained,
     files_of,
+    make_folder,
     room,
     size_of,
     sync,
@@ -110,17 +111,60 @@ def remove(workspace: Workspace, document: StagedDocument) -> None:
         UsageError: it was not uploaded, or only as a part of an archive.
         StoreError: the file cannot be deleted.
     """
+    _check_whole(document)
+    _unlink(workspace, folder_of(workspace, document.source), document.path)
+
+
+def move(workspace: Workspace, document: StagedDocument, access: Sequence[str]) -> None:
+    """Lays an uploaded file to those of other labels. The next adds of both make it act.
+
+    Raises:
+        UsageError: it was not uploaded, or only as a part of an archive; it is gone; or a file of
+            its name is there.
+        StoreError: the disk does not do it.
+    """
+    _check_whole(document)
+    before = folder_of(workspace, document.source) / document.path
+    after = folder_of(workspace, source_of(access)) / document.path
+    if after.exists():
+        raise UsageError(
+            "A file of this name has these labels already. Delete one of the two first."
+        )
+    _lay(before, after)
+
+
+def move_back(workspace: Workspace, document: StagedDocument, access: Sequence[str]) -> None:
+    """Undoes `move`.
+
+    Raises:
+        UsageError: the file is gone.
+        StoreError: the disk does not do it.
+    """
+    before = folder_of(workspace, document.source) / document.path
+    _lay(folder_of(workspace, source_of(access)) / document.path, before)
+
+
+def _lay(before: Path, after: Path) -> None:
+    with explained(after):
+        make_folder(after.parent)
+        try:
+            before.rename(after)
+        except FileNotFoundError as error:
+            raise UsageError("This file is gone: its labels' next add drops it.") from error
+        for folder in (before.parent, after.parent, after.parent.parent):
+            sync(folder)
+
+
+def _check_whole(document: StagedDocument) -> None:
     if not is_uploaded(document.source):
         raise UsageError(
-            "This file was not uploaded. Delete it where it lies, and add its source again with "
-            "`flywheel add`."
+            "This file was not uploaded. Change or delete it where it lies, and add its source "
+            "again with `flywheel add`."
         )
-    archive, _, member = document.path.partition("!/")
-    if member:
+    if "!/" in document.path:
         raise UsageError(
             "This file is a part of an archive. Delete the archive, or upload it again without it."
         )
-    _unlink(workspace, folder_of(workspace, document.source), archive)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
