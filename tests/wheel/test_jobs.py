@@ -189,3 +189,19 @@ def test_result_that_an_erasure_overtook_names_nothing(
     ended = done(workspace, arguments)
     assert (ended.state, ended.result) == ("done", {})
     assert ended.arguments == AddArguments(access=("public",))
+
+
+def test_jobs_are_listed_by_kind_and_the_active_ones_in_their_order(blank: Domain) -> None:
+    workspace = blank.workspace
+    turn = jobs.submit(workspace, TurnArguments())
+    added = [jobs.submit(workspace, AddArguments(access=(label,))) for label in "abc"]
+    assert jobs.list_jobs(workspace, kinds=["turn"]) == [turn]
+    assert jobs.list_jobs(workspace, 1, labels=["a"], kinds=["add"]) == [added[0]]
+    workspace.database.write(lambda conn: job_store.start(conn, added[1].id, jobs.now()))
+    assert [each.id for each in jobs.active(workspace)] == [
+        added[1].id,
+        turn.id,
+        added[0].id,
+        added[2].id,
+    ]
+    assert [each.id for each in jobs.active(workspace, ["c"])] == [turn.id, added[2].id]

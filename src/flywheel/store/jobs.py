@@ -6,7 +6,7 @@ whoever ends it may do so at the same time, and the first one counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -128,14 +128,22 @@ def get(conn: Connection, id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def list_jobs(conn: Connection, limit: int | None = 100, after: str = "") -> list[Job]:
+def list_jobs(
+    conn: Connection,
+    limit: int | None = 100,
+    after: str = "",
+    kinds: Collection[JobKind] | None = None,
+) -> list[Job]:
     """The latest jobs, the latest first.
 
     Args:
         limit: None gives all.
         after: goes on behind the job of this id; empty begins with the latest.
+        kinds: those that are listed; None lists all.
     """
     query = select(jobs).order_by(jobs.c.number.desc()).limit(limit)
+    if kinds is not None:
+        query = query.where(jobs.c.kind.in_(kinds))
     if after:
         number = select(jobs.c.number).where(jobs.c.id == after).scalar_subquery()
         query = query.where(jobs.c.number < number)

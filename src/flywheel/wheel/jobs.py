@@ -10,7 +10,7 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from flywheel.store.jobs import (
     Arguments,
     ExamArguments,
     Job,
+    JobKind,
     Progress,
     SourceArguments,
     TurnArguments,
@@ -92,17 +93,35 @@ def list_jobs(
     limit: int = 100,
     after: Job | None = None,
     labels: Sequence[str] | None = None,
+    kinds: Collection[JobKind] | None = None,
 ) -> list[Job]:
     """The latest jobs, the latest first.
 
     Args:
         after: goes on behind this one.
         labels: those who may see them; None is everybody.
+        kinds: those that are listed; None lists all.
+    """
+    found: list[Job] = []
+    place = after.id if after else ""
+    with workspace.database.read() as conn:
+        while page := job_store.list_jobs(conn, limit, place, kinds):
+            found += [each for each in page if _is_readable(each, labels)]
+            if len(found) >= limit or len(page) < limit:
+                break
+            place = page[-1].id
+    return found[:limit]
+
+
+def active(workspace: Workspace, labels: Sequence[str] | None = None) -> list[Job]:
+    """The job that runs, if one does, and those that wait, in their order.
+
+    Args:
+        labels: those who may see them; None is everybody.
     """
     with workspace.database.read() as conn:
-        enough = limit if labels is None else None
-        every = job_store.list_jobs(conn, enough, after.id if after else "")
-        return [each for each in every if _is_readable(each, labels)][:limit]
+        every = [*job_store.in_state(conn, "running"), *job_store.in_state(conn, "queued")]
+    return [each for each in every if _is_readable(each, labels)]
 
 
 def cancel(workspace: Workspace, id: str, by: Caller | None = None) -> bool:
