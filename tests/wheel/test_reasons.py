@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from flywheel.answer.write import Collector, Sentence
 from flywheel.learn.objections import ERASED, REASONS
+from flywheel.records import Citation
 from flywheel.wheel.gate import FIRST, UNEXAMINED
 from flywheel.wheel.reasons import FORMS, Count, Reason, counts, read, say
 from flywheel.wheel.stages import HELD_OUT
@@ -58,7 +60,7 @@ def test_reason_leads_back_to_its_form_and_values(form: str) -> None:
         whole = name == "counts" or name not in ("questions", "wait")
         assert value == (given[name] if whole else given[name].split()[0])
     for name, parts in found.parts.items():
-        expected = ["first", "of_bytes", "guarded", "incomparable", ""]
+        expected = ["first", "of_bytes", "guarded", "incomparable", "wrote_nothing"]
         assert [each.form in expected for each in parts] == [True], name
 
 
@@ -113,6 +115,18 @@ def test_all_that_is_left_out_is_counted_by_its_reason() -> None:
 @pytest.mark.parametrize("text", ["", "它读过新的价目表", "my own reason", "a gains: b → c"])
 def test_what_an_owner_wrote_stays_as_it_is(text: str) -> None:
     assert read(text) == Reason(text=text)
+
+
+def test_what_a_model_falls_short_of_is_said_by_forms() -> None:
+    collector = Collector("en")
+    assert read(collector.written().shortfall).form == "wrote_nothing"
+    collector.add(Sentence(text="The lock is red.", citation=None))
+    assert read(collector.written().shortfall).form == "unsupported"
+    cited = Citation(document="d", title="", headings=(), passage="p", quote="q", start=0, end=1)
+    collector.add(Sentence(text="It sits on the door.", citation=cited))
+    collector.add(Sentence(text="It shines at night.", citation=None))
+    told = read(say("most_often", shortfall=collector.written().shortfall))
+    assert [each.form for each in told.parts["shortfall"]] == ["mostly_unsupported"]
 
 
 def test_standing_decisions_are_said_by_forms() -> None:

@@ -77,6 +77,12 @@ FORMS: Mapping[str, str] = {
     ),
     "most_often": "most often: {shortfall}",
     "wording_takes": "wording an answer takes {seconds} s in the median",
+    # answer/write.py, for a model that mostly fell short
+    "wrote_nothing": "the model wrote nothing",
+    "unsupported": "no passage supports what the model wrote",
+    "mostly_unsupported": (
+        "{count} of {total} sentences that the model wrote have no support in the passages"
+    ),
     # turn.py
     "moved": "the owner promoted another version meanwhile; turn again to compare with that one",
     "nothing_new": "nothing is new since version {number}",
@@ -165,7 +171,7 @@ def counts(reason: Reason) -> tuple[Count, ...]:
 
 def _of(text: str, form: str, values: dict[str, str]) -> Reason:
     parts: dict[str, tuple[Reason, ...]] = {}
-    for name in ("reason", "saving", "as_good", "falls"):
+    for name in ("reason", "shortfall", "saving", "as_good", "falls"):
         if name in values:
             whole = values.pop(name)
             separator = _SEPARATORS.get(name)
