@@ -5,6 +5,7 @@ A secret never comes here, only its hash.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from flywheel.records import Role
+from flywheel.store.groups import in_groups
 from flywheel.store.tables import keys, sessions
 
 KeyState = Literal["valid", "expired", "revoked"]
@@ -119,6 +121,15 @@ def page(
         query = query.where(tuple_(keys.c.created_at, keys.c.id) < before)
     order = keys.c.created_at.desc(), keys.c.id.desc()
     return [_key(row) for row in conn.execute(query.order_by(*order).limit(limit))]
+
+
+def names(conn: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Whose each of these keys is, by its id; empty where the user was erased."""
+    found: dict[str, str] = {}
+    for group in in_groups(ids):
+        for row in conn.execute(select(keys.c.id, keys.c.name).where(keys.c.id.in_(group))):
+            found[row.id] = row.name
+    return found
 
 
 def count_valid(conn: Connection, at: str, role: Role) -> int:

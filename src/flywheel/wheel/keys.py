@@ -153,6 +153,12 @@ def get(database: Database, id: str) -> Key | None:
         return key_store.get(conn, id)
 
 
+def names(database: Database, ids: Iterable[str]) -> dict[str, str]:
+    """Whose each of these keys is, by its id."""
+    with database.read() as conn:
+        return key_store.names(conn, ids)
+
+
 def labels(database: Database, by: Caller) -> list[str]:
     """The labels that documents carry and somebody may give to a key, in order."""
     with database.read() as conn:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Literal
 
 from flywheel.errors import FlywheelError, UsageError
 from flywheel.moderation.words import Objection, objection, read_phrase
-from flywheel.wheel.moderation import digest_of, read_word_list, word_lists, write_word_list
+from flywheel.store import audit
+from flywheel.wheel.moderation import (
+    WORDS_ACTION,
+    digest_of,
+    read_word_list,
+    word_lists,
+    write_word_list,
+)
+from flywheel.wheel.rules import Outdated
 
 if TYPE_CHECKING:
     from flywheel.wheel.keys import Caller
@@ -170,6 +178,12 @@ def write(workspace: Workspace, category: str, text: str, *, seen: str, by: Call
     """
     check(category, text)
     write_word_list(workspace, category, text, by, seen=seen)
+
+
+def outdated(workspace: Workspace, category: str) -> Outdated:
+    """That a list is not the one that was seen any more, with who changed it."""
+    with workspace.database.read() as conn:
+        return Outdated(audit.latest(conn, WORDS_ACTION, category))
 
 
 def _entries(text: str) -> Iterator[Entry]:
