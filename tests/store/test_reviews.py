@@ -165,6 +165,6 @@ def test_acts_in_quarantine_are_decided_on_until_that_is_taken_back(
     with database.read() as conn:
         assert reviews.times_of_askers(conn) == [("01", "ada", "2026-01-01")]
         assert reviews.decided_acts(conn, ["01", "02", "03"]) == {"01": "ines", "03": "olaf"}
-    database.write(lambda conn: reviews.release_none(conn, ["01"]))
+    database.write(lambda conn: reviews.undecide_acts(conn, ["01"]))
     with database.read() as conn:
         assert reviews.decided_acts(conn, ["01"]) == {}

@@ -323,7 +323,7 @@ def decided_acts(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def release_none(conn: Connection, ids: Sequence[str]) -> None:
+def undecide_acts(conn: Connection, ids: Sequence[str]) -> None:
     """Takes back what was decided on these acts in quarantine."""
     for group in in_groups(ids):
         conn.execute(delete(quarantine).where(quarantine.c.id.in_(group)))

@@ -1,0 +1,79 @@
+"""Taking back a decision on an item of the review queue, as long as nobody has gone on from it.
+
+What was kept of the item stands again as it was, and it waits again. The act that a decision made
+stays in the ledger, where nothing ever changes: it is withdrawn, or retracted.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flywheel.records import Feedback
+from flywheel.store import corrections, reviews
+from flywheel.wheel import feedback, growth
+from flywheel.wheel.keys import record
+from flywheel.wheel.review_decisions import Done, Overtaken
+from flywheel.wheel.review_item import read
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from flywheel.wheel.keys import Caller
+    from flywheel.wheel.workspace import Workspace
+
+
+def undo(workspace: Workspace, done: Done, caller: Caller) -> None:
+    """Takes a decision back, as long as nobody has gone on from it.
+
+    Raises:
+        Overtaken: somebody has.
+    """
+
+    def first(conn: Connection) -> None:
+        corrections.lock(conn)
+        if reviews.get(conn, done.review.item) != done.review:
+            case = done.case
+            raise Overtaken(read(conn, case.kind, case.id, caller, done.acts))
+        if done.case.decided:
+            reviews.put(conn, done.case.decided)
+        else:
+            reviews.remove(conn, done.review.item)
+        _undo(conn, done, caller)
+        record(conn, caller, "review.undo", done.case.id)
+
+    if done.review.decision == "unanswerable" and done.made:
+        assert done.case.asked is not None
+        retract = Feedback(
+            id=uuid.uuid4().hex, kind="retract", user=caller.name, role=caller.role, at="",
+            interaction=done.case.asked.id, candidate=0,
+        )  # fmt: skip
+        feedback.accept(workspace, [retract], caller.access, caller, first)
+    else:
+        workspace.database.write(first)
+
+
+def _undo(conn: Connection, done: Done, caller: Caller) -> None:
+    """What a decision did to corrections, drawn questions and acts in quarantine."""
+    case = done.case
+    if case.kind == "exam":
+        growth.reopen(conn, case.id, caller)
+    if done.acts:
+        reviews.undecide_acts(conn, done.acts)
+    if not case.key:
+        return
+    if any(_change_of(conn, id) != change for id, change in done.left):
+        raise Overtaken(read(conn, case.kind, case.id, caller))
+    made = corrections.get(conn, done.made) if done.made else None
+    if made:
+        corrections.mark_all(
+            conn, [replace(made, withdrawn=feedback.WITHDRAWN, decided_by=caller.name)]
+        )
+    corrections.mark_all(conn, case.entries)
+    feedback.settle(conn, [case.key])
+
+
+def _change_of(conn: Connection, id: str) -> int | None:
+    entry = corrections.get(conn, id)
+    return entry.change if entry else None
