@@ -98,6 +98,28 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JudgedCorrection:
+    """A correction that a curator gave or decided on."""
+
+    key: str
+    answer: str
+    user: str
+    """The curator who gave it; empty where an asker did."""
+    decided_by: str
+    withdrawn: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What a curator said of an answer."""
+
+    kind: str
+    user: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stood:
     """What an interaction rests on, as JSON; and whose it is."""
 
@@ -304,6 +326,41 @@ def times_of_askers(conn: Connection) -> list[tuple[str, str, str]]:
     query = select(columns.id, columns.user, columns.at)
     rows = conn.execute(query.where(columns.role == "asker", columns.content != ""))
     return [(row.id, row.user, row.at) for row in rows]
+
+
+def judged_corrections(conn: Connection) -> list[JudgedCorrection]:
+    """Every correction that a curator or an owner gave or decided on, the first one first."""
+    columns = corrections.c
+    query = select(
+        columns.key,
+        columns.answer,
+        columns.user,
+        columns.role,
+        columns.decided_by,
+        columns.withdrawn,
+    ).where(columns.key != "", or_(columns.role != "asker", columns.decided_by != ""))
+    return [
+        JudgedCorrection(
+            key=row.key,
+            answer=row.answer,
+            user="" if row.role == "asker" else row.user,
+            decided_by=row.decided_by,
+            withdrawn=row.withdrawn,
+        )
+        for row in conn.execute(query.order_by(columns.at, columns.number))
+    ]
+
+
+def judgements(conn: Connection) -> list[Judgement]:
+    """What curators and owners said of answers by rating them, the first act first."""
+    columns = feedback.c
+    query = select(columns.kind, columns.user, columns.question, columns.answer).where(
+        columns.kind.in_(("up", "down", "bookmark", "delete")),
+        columns.role != "asker",
+        columns.content != "",
+    )
+    rows = conn.execute(query.order_by(columns.at, columns.id))
+    return [Judgement(**row._mapping) for row in rows]
 
 
 def decided_acts(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
