@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
+from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -43,5 +45,15 @@ async def about(page: OwnerPage) -> Response:
 @router.get("/settings/about/checks")
 async def checks(page: OwnerPage) -> Response:
     """What the doctor finds that is quick to look at: a part of the page, fetched after it."""
-    found = await page.run(doctor.examine, page.workspace.root, doctor.QUICK)
-    return page.fragment("settings/checks.html", found=found)
+    root = page.workspace.root
+    found = await page.run(doctor.examine, root, doctor.QUICK)
+    # Where the workspace lies is nothing that a page need tell.
+    told = [
+        replace(each, what=_local(each.what, root), advice=_local(each.advice, root))
+        for each in found
+    ]
+    return page.fragment("settings/checks.html", found=told)
+
+
+def _local(text: str, root: Path) -> str:
+    return text.replace(f"{root}/", "").replace(str(root), root.name)
