@@ -69,6 +69,8 @@ class Card:
     num_questions: int
     num_made: int
     """Those of them that were made from the documents."""
+    exam: str = ""
+    """Of the questions: two cards of the same exam have the same."""
     seconds: float
     metrics: Mapping[str, Score]
     metrics_by: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
@@ -154,10 +156,12 @@ def digest_of(question: ExamQuestion) -> str:
 
 def _card(sitting: Sitting) -> Card:
     rows = sitting.rows
+    digests = sorted(digest_of(row.question) for row in rows)
     return Card(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         num_questions=len(rows),
         num_made=sum(SYNTHETIC in row.question.tags for row in rows),
+        exam=hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest(),
         seconds=round(sitting.seconds, 3),
         metrics=sitting.metrics,
         metrics_by={

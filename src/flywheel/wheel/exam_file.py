@@ -115,6 +115,19 @@ def remove(workspace: Workspace, at: ExamLine) -> None:
         sync(path.parent)
 
 
+def data_of(question: ExamQuestion) -> dict[str, Any]:
+    """A question as a line of an exam file has it."""
+    said = {
+        "id": question.id,
+        "question": question.question,
+        "answer": question.answer,
+        "evidence": list(question.evidence) or None,
+        "answerable": None if question.answerable else False,
+        "tags": list(question.tags) or None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def _lines(path: Path) -> tuple[ExamLine, ...]:
     questions = read_exam(path)
     told = zip(questions, _places(path.read_bytes()), strict=True)
@@ -142,17 +155,9 @@ def _digest(line: bytes) -> str:
 
 def _written(question: ExamQuestion, known: dict[str, Any]) -> bytes:
     """The question as a line, its keys in the order of the line before."""
-    said: dict[str, Any] = {
-        "id": known.get("id", question.id),
-        "question": question.question,
-        "answer": question.answer,
-        "evidence": list(question.evidence) or None,
-        "answerable": None if question.answerable else False,
-        "tags": list(question.tags) or None,
-    }
-    said = {name: value for name, value in said.items() if value is not None}
+    said = data_of(question) | ({"id": known["id"]} if "id" in known else {})
     ordered = {name: said[name] for name in known if name in said} | said
-    return json.dumps(ordered, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return json.dumps(ordered, ensure_ascii=False).encode()
 
 
 def _replace(path: Path, data: bytes) -> None:

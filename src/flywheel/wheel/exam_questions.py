@@ -144,15 +144,24 @@ def drawn(workspace: Workspace) -> list[ExamItem]:
         return exam_items.list_items(conn)[::-1]
 
 
-def readable(workspace: Workspace, questions: Sequence[Held], labels: Sequence[str]) -> list[Held]:
+def readable(
+    workspace: Workspace,
+    questions: Sequence[Held],
+    labels: Sequence[str],
+    version: int | None = None,
+) -> list[Held]:
     """Those of the questions all of whose evidence these labels may read, as of now.
 
     Where the evidence stands was looked up when the exam was sat; of questions that are newer a
     few are looked up at once, and the others wait for the next sitting.
+
+    Args:
+        version: whose sitting; None is the champion's.
     """
     with workspace.database.read() as conn:
         champion = versions.champion(conn)
-        rows = exam_rows.list_rows(conn, champion.number) if champion else []
+        number = version or (champion.number if champion else 0)
+        rows = exam_rows.list_rows(conn, number)
         sat = {(each.question, each.digest): each for each in rows}
         asked = [each for each in questions if each.question.evidence]
         known = {each.key: sat.get((each.key, digest_of(each.question))) for each in asked}
@@ -260,12 +269,17 @@ def _every(workspace: Workspace) -> list[Held]:
     with workspace.database.read() as conn:
         grown = growth.grown(conn)
     return [
-        *(_held(line.question, line.digest) for line in lines),
-        *(_held(each) for each in grown if known.isdisjoint((each.id, normal_form(each.question)))),
+        *(held_of(line.question, line.digest) for line in lines),
+        *(
+            held_of(each)
+            for each in grown
+            if known.isdisjoint((each.id, normal_form(each.question)))
+        ),
     ]
 
 
-def _held(question: ExamQuestion, digest: str = "") -> Held:
+def held_of(question: ExamQuestion, digest: str = "") -> Held:
+    """A question as it is shown."""
     return Held(
         key=key_of(question.id), question=question, language=split_of(question), digest=digest
     )
@@ -314,7 +328,7 @@ def _require(workspace: Workspace, key: str) -> Held:
     """
     for line in exam_file.lines(workspace):
         if key_of(line.question.id) == key:
-            return _held(line.question, line.digest)
+            return held_of(line.question, line.digest)
     raise UsageError("There is no such question in the exam's file.")
 
 
@@ -326,11 +340,11 @@ def _checked(workspace: Workspace, draft: Draft, by: Caller, id: str) -> ExamQue
     """
     question = ExamQuestion(
         id=id,
-        question=draft.question.strip(),
-        answer=draft.answer.strip() or None,
-        evidence=tuple(piece.strip() for piece in draft.evidence if piece.strip()),
+        question=_clean(draft.question),
+        answer=_clean(draft.answer) or None,
+        evidence=tuple(filter(None, map(_clean, draft.evidence))),
         answerable=draft.answerable,
-        tags=tuple(dict.fromkeys(each.strip() for each in draft.tags if each.strip())),
+        tags=tuple(dict.fromkeys(filter(None, map(_clean, draft.tags)))),
     )
     for code, message, place in _problems(question):
         raise Refused(code, message, place)
@@ -340,6 +354,11 @@ def _checked(workspace: Workspace, draft: Draft, by: Caller, id: str) -> ExamQue
             "unfound", f"Evidence {place} stands in no current document; copy it from there.", place
         )
     return question
+
+
+def _clean(written: str) -> str:
+    """Without what no file of UTF-8 holds, in one way of ending lines."""
+    return written.encode("utf-8", "replace").decode().replace("\r\n", "\n").strip()
 
 
 def _problems(question: ExamQuestion) -> Iterator[tuple[str, str, int]]:
