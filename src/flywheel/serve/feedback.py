@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -420,15 +421,35 @@ async def withdraw(service: Serving, caller: Curator, id: Id) -> Response:
 def _give(
     workspace: Workspace, caller: Caller, items: Sequence[FeedbackItem], chinese: bool
 ) -> FeedbackReply:
-    if any(item.at for item in items) and not caller.may("curator"):
-        raise ApiError(400, 'Leave "at" out: what an asker says is of now.', param="at")
-    acts = [item.to_feedback(caller) for item in items]
-    check_interactions(workspace, acts, caller)
-    accepted = wheel.accept(workspace, acts, caller.access, caller)
+    acts, accepted = keep(workspace, caller, items)
     return _told(workspace, acts, accepted, chinese)
 
 
-def check_interactions(workspace: Workspace, acts: Sequence[Feedback], caller: Caller) -> None:
+def keep(
+    workspace: Workspace, caller: Caller, items: Sequence[FeedbackItem], *, in_order: bool = False
+) -> tuple[list[Feedback], Accepted]:
+    """Keeps acts of a caller, all or none; gives them as they were meant.
+
+    Args:
+        in_order: each counts as said after the one before it.
+
+    Raises:
+        ApiError: one is about what is not his to see, or says when although it is of now.
+        FeedbackError: one cannot be meant.
+    """
+    if any(item.at for item in items) and not caller.may("curator"):
+        raise ApiError(400, 'Leave "at" out: what an asker says is of now.', param="at")
+    acts = [item.to_feedback(caller) for item in items]
+    if in_order:
+        now, apart = datetime.now(UTC), timedelta(milliseconds=1)
+        acts = [
+            replace(act, at=(now + place * apart).isoformat()) for place, act in enumerate(acts)
+        ]
+    _check_interactions(workspace, acts, caller)
+    return acts, wheel.accept(workspace, acts, caller.access, caller)
+
+
+def _check_interactions(workspace: Workspace, acts: Sequence[Feedback], caller: Caller) -> None:
     """Lets acts pass that are about what the caller may speak of.
 
     Raises:
