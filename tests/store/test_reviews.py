@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from flywheel.records import Answer, Correction, Feedback, Interaction, Kind
-from flywheel.store import corrections, feedback, interactions, quarantine, reviews
+from flywheel.store import corrections, feedback, interactions, quarantine, review_lists, reviews
 from flywheel.store.corrections import Entry
 from flywheel.store.database import Database
 from flywheel.store.reviews import Review
@@ -88,12 +88,12 @@ def test_corrections_wait_until_they_are_verified_and_undisputed(database: Datab
 
     database.write(write)
     with database.read() as conn:
-        waiting = reviews.waiting_corrections(conn)
+        waiting = review_lists.waiting_corrections(conn)
         assert [(each.id, each.disputed, each.access) for each in waiting] == [
             ("1", False, ("public",)),
             ("3", True, ("public",)),
         ]
-        assert reviews.corrected_keys(conn, ["q", "r"]) == {"q"}
+        assert review_lists.corrected_keys(conn, ["q", "r"]) == {"q"}
 
 
 def test_unanswered_questions_come_with_how_often_and_the_last_time(database: Database) -> None:
@@ -106,14 +106,14 @@ def test_unanswered_questions_come_with_how_often_and_the_last_time(database: Da
 
     database.write(write)
     with database.read() as conn:
-        found = reviews.abstained(conn, 10)
+        found = review_lists.abstained(conn, 10)
         assert [(each.key, each.num, each.id) for each in found] == [
             ("door", 2, "03"),
             ("window", 1, "02"),
         ]
-        assert [each.key for each in reviews.abstained(conn, 1)] == ["door"]
-        assert reviews.asked(conn, ["door", "lamp"]) == {"door": 3}
-        assert reviews.askers(conn, "door") == 2
+        assert [each.key for each in review_lists.abstained(conn, 1)] == ["door"]
+        assert review_lists.asked(conn, ["door", "lamp"]) == {"door": 3}
+        assert review_lists.askers(conn, "door") == 2
 
 
 def test_unsure_answers_come_least_sure_first_each_question_once(database: Database) -> None:
@@ -126,15 +126,15 @@ def test_unsure_answers_come_least_sure_first_each_question_once(database: Datab
 
     database.write(write)
     with database.read() as conn:
-        found = reviews.unsure(conn, 0.5, 10)
+        found = review_lists.unsure(conn, 0.5, 10)
         assert [(each.key, each.confidence, each.num) for each in found] == [
             ("window", 0.2, 1),
             ("door", 0.3, 2),
         ]
-        assert [each.key for each in reviews.unsure(conn, 0.5, 1)] == ["window"]
-        shown = reviews.shown(conn, ["04"])["04"]
+        assert [each.key for each in review_lists.unsure(conn, 0.5, 1)] == ["window"]
+        shown = review_lists.shown(conn, ["04"])["04"]
         assert (shown.key, shown.kind, shown.confidence) == ("lamp", "answer", 0.9)
-        assert reviews.stood_on(conn, ["04", "x"]).keys() == {"04"}
+        assert review_lists.stood_on(conn, ["04", "x"]).keys() == {"04"}
 
 
 def test_flag_that_was_taken_back_does_not_wait(database: Database) -> None:
@@ -148,8 +148,8 @@ def test_flag_that_was_taken_back_does_not_wait(database: Database) -> None:
         )
     )
     with database.read() as conn:
-        assert [each.id for each in reviews.flags(conn, 10)] == ["04", "02"]
-        assert reviews.num_acts(conn) == 4
+        assert [each.id for each in review_lists.flags(conn, 10)] == ["04", "02"]
+        assert review_lists.num_acts(conn) == 4
 
 
 @pytest.mark.parametrize("decision", ["released", "rejected"])
@@ -163,7 +163,7 @@ def test_acts_in_quarantine_are_decided_on_until_that_is_taken_back(
 
     database.write(write)
     with database.read() as conn:
-        assert reviews.times_of_askers(conn) == [("01", "ada", "2026-01-01")]
+        assert review_lists.times_of_askers(conn) == [("01", "ada", "2026-01-01")]
         assert reviews.decided_acts(conn, ["01", "02", "03"]) == {"01": "ines", "03": "olaf"}
     database.write(lambda conn: reviews.undecide_acts(conn, ["01"]))
     with database.read() as conn:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from flywheel.learn import trust
 from flywheel.records import Feedback
-from flywheel.store import erasures, reviews
+from flywheel.store import erasures, review_lists
 
 if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
@@ -48,7 +48,7 @@ _lock = threading.Lock()
 def bursts(workspace: Workspace) -> tuple[Burst, ...]:
     """Every user's acts that came in bursts, those decided on too."""
     with workspace.database.read() as conn:
-        stamp = reviews.num_acts(conn), erasures.count(conn)
+        stamp = review_lists.num_acts(conn), erasures.count(conn)
     known = _memory.get(workspace)
     if known is None or (known.stamp != stamp and stamp[0] <= FEW):
         known = _memory[workspace] = _find(workspace, stamp)
@@ -71,7 +71,7 @@ def _find_meanwhile(workspace: Workspace, stamp: tuple[int, int]) -> None:
 
 def _find(workspace: Workspace, stamp: tuple[int, int]) -> _Known:
     with workspace.database.read() as conn:
-        times = reviews.times_of_askers(conn)
+        times = review_lists.times_of_askers(conn)
     acts = [
         Feedback(id=id, kind="up", user=user, role="asker", at=at)
         for id, user, at in sorted(times, key=lambda each: (each[2], each[0]))

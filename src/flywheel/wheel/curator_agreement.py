@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 from flywheel.learn.agreement import Interval, alpha, share
 from flywheel.learn.feedback import normal_form
 from flywheel.learn.health import AGREED, FEWEST, Verdict
-from flywheel.store import corrections, erasures, reviews
-from flywheel.store.reviews import JudgedCorrection, Judgement
+from flywheel.store import corrections, erasures, review_lists
+from flywheel.store.review_lists import JudgedCorrection, Judgement
 from flywheel.wheel.feedback import DECIDED, WITHDRAWN, key_of
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def agreement(workspace: Workspace) -> Agreement:
     with workspace.database.read() as conn:
         stamp = (
             corrections.latest_change(conn),
-            reviews.num_acts(conn),
+            review_lists.num_acts(conn),
             erasures.count(conn),
         )
         known = _memory.get(workspace)
         if known and known.stamp == stamp:
             return known.agreement
-        units = _units(reviews.judged_corrections(conn), reviews.judgements(conn))
+        units = _units(review_lists.judged_corrections(conn), review_lists.judgements(conn))
     _memory[workspace] = _Known(stamp=stamp, agreement=measure(units))
     return _memory[workspace].agreement
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flywheel.learn.feedback import normal_form
 from flywheel.records import Correction, Feedback, Interaction
-from flywheel.store import corrections, exam_items, interactions, reviews
+from flywheel.store import corrections, exam_items, interactions, review_lists, reviews
 from flywheel.store import feedback as feedback_store
 from flywheel.store.exam_items import ExamItem
 from flywheel.store.reviews import Review
@@ -85,8 +85,8 @@ def find(workspace: Workspace, kind: ItemKind, id: str, caller: Caller) -> Case 
         case = read(conn, kind, id, caller, burst_of(workspace, kind, id))
         if case and case.key and caller.access is None:
             # How often others asked is only for who reads all that they were answered.
-            num_asked = reviews.asked(conn, [case.key]).get(case.key, 0)
-            num_askers = reviews.askers(conn, case.key)
+            num_asked = review_lists.asked(conn, [case.key]).get(case.key, 0)
+            num_askers = review_lists.askers(conn, case.key)
             case = replace(case, num_asked=num_asked, num_askers=num_askers)
     if case is None or not case.question or not held_out(workspace).asks(case.question):
         return case

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from flywheel.learn.feedback import UNFOUND, normal_form
 from flywheel.learn.teaching import Stakes, teaches
-from flywheel.store import exam_items, reviews
+from flywheel.store import exam_items, review_lists, reviews
 from flywheel.wheel import bursts as burst_memory
 from flywheel.wheel.feedback import key_of, may_read
 from flywheel.wheel.held_out import HeldOut, held_out
@@ -27,7 +27,7 @@ from flywheel.wheel.review_sight import readable, readable_acts
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flywheel.store.reviews import Asked, Flag, WaitingCorrection
+    from flywheel.store.review_lists import Asked, Flag, WaitingCorrection
     from flywheel.wheel.bursts import Burst
     from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
@@ -116,10 +116,10 @@ class _Collecting:
     def corrections(self) -> Iterator[Item]:
         """Those of one question are one item."""
         of_question: dict[str, list[WaitingCorrection]] = {}
-        for each in reviews.waiting_corrections(self._conn):
+        for each in review_lists.waiting_corrections(self._conn):
             if may_read(self._caller.access, each.access):
                 of_question.setdefault(each.key, []).append(each)
-        counts = reviews.asked(self._conn, list(of_question))
+        counts = review_lists.asked(self._conn, list(of_question))
         for key, waiting in of_question.items():
             num = counts.get(key, 0)
             yield Item(
@@ -142,7 +142,7 @@ class _Collecting:
     def flagged(self) -> Iterator[Item]:
         """The flags on one answer are one item. Decided on, it waits again with the next flag."""
         of_answer: dict[str, list[Flag]] = {}
-        for flag in reversed(reviews.flags(self._conn, self._most)):
+        for flag in reversed(review_lists.flags(self._conn, self._most)):
             of_answer.setdefault(flag.interaction or flag.id, []).append(flag)
         decided = {each.item: each.at for each in reviews.of_kinds(self._conn, ["flagged"])}
         waiting = {
@@ -150,11 +150,11 @@ class _Collecting:
             for id, flags in of_answer.items()
             if flags[-1].at > decided.get(f"flagged:{id}", "")
         }
-        shown = reviews.shown(self._conn, list(waiting))
+        shown = review_lists.shown(self._conn, list(waiting))
         keys = {
             id: shown[id].key if id in shown else key_of(waiting[id][0].question) for id in waiting
         }
-        counts = reviews.asked(self._conn, list(set(keys.values())))
+        counts = review_lists.asked(self._conn, list(set(keys.values())))
         seen = self._readable(list(shown))
         for id, flags in waiting.items():
             if not (id in seen if id in shown else self._sees_all):
@@ -180,11 +180,11 @@ class _Collecting:
     def questions(self) -> Iterator[Item]:
         """What was left unanswered, or answered with little confidence; each question once."""
         found: dict[str, tuple[ItemKind, Asked]] = {}
-        for each in reviews.abstained(self._conn, self._most):
+        for each in review_lists.abstained(self._conn, self._most):
             found[each.key] = ("abstained", each)
-        for each in reviews.unsure(self._conn, UNSURE, self._most):
+        for each in review_lists.unsure(self._conn, UNSURE, self._most):
             found.setdefault(each.key, ("unsure", each))
-        answered = reviews.corrected_keys(self._conn, list(found))
+        answered = review_lists.corrected_keys(self._conn, list(found))
         answered |= {
             each.item.partition(":")[2]
             for each in reviews.of_kinds(self._conn, ABOUT_QUESTIONS)

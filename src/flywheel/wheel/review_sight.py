@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flywheel.store import corrections, documents, reviews
+from flywheel.store import corrections, documents, review_lists
 from flywheel.store import feedback as feedback_store
 from flywheel.wheel.feedback import is_readable, may_read
 
@@ -25,7 +25,7 @@ _CORRECTION = re.compile(r'"correction": ("(?:[^"\\]|\\.)+")')
 
 def readable(conn: Connection, ids: Sequence[str], caller: Caller) -> set[str]:
     """Those of these interactions that a curator may look at."""
-    stood = reviews.stood_on(conn, sorted(set(ids)))
+    stood = review_lists.stood_on(conn, sorted(set(ids)))
     held = {id: set(_DOCUMENT.findall(each.candidates)) for id, each in stood.items()}
     given = {
         id: set(map(json.loads, _CORRECTION.findall(each.candidates))) for id, each in stood.items()
