@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flywheel.records import from_json
-from flywheel.store import exam_rows, redaction, state
+from flywheel.records import from_json, to_json
+from flywheel.store import exam_rows, redaction, state, tables
 from flywheel.store import jobs as job_store
 from flywheel.store.exam_rows import ExamRow, key_of
 from flywheel.store.jobs import ExamArguments
@@ -70,7 +70,7 @@ def test_row_says_what_was_found_and_holds_no_words(domain: Domain) -> None:
     moons = rows(domain)[key_of("moons")]
     assert not moons.answerable and moons.gold == () and moons.hit is False
     with domain.workspace.database.read() as conn:
-        table = redaction.rows(conn, exam_rows.exam_rows)
+        table = redaction.rows(conn, tables.exam_rows)
         texts = "\n".join(each for each in table if not each.isascii() or " " in each)
     assert texts == ""
 
@@ -84,8 +84,8 @@ def test_drawn_question_is_known_by_its_interaction_and_goes_with_it(domain: Dom
     assert old is not None
 
     def keep(conn: object) -> None:
-        mine = from_json(ExamRow, {**exam_rows.to_json(row), "question": f"asked-{asked}"})
-        exam_rows.put_all(conn, 1, exam_rows.to_json(old), [row, mine])  # type: ignore[arg-type]
+        mine = from_json(ExamRow, {**to_json(row), "question": f"asked-{asked}"})
+        exam_rows.put_all(conn, 1, to_json(old), [row, mine])  # type: ignore[arg-type]
 
     domain.workspace.database.write(keep)
     erase(domain.workspace, "interaction", asked)

@@ -80,7 +80,7 @@ def put(workspace: Workspace, question: ExamQuestion, at: ExamLine | None) -> No
     if at is None:
         line = _written(question, {})
         # Behind the last line, whether or not that one has an end.
-        parts[-1:] = [parts[-1], line] if parts[-1].strip() else [line, b""]
+        parts[-1:] = [*filter(bytes.strip, parts[-1:]), line, b""]
     else:
         before = parts[at.place]
         mark = _MARK if before.startswith(_MARK) else b""
