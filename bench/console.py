@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,10 +30,14 @@ from statistics import median
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+from sqlalchemy import Connection, delete
+
 import measure
-from filled import OWNER, Numbers, make, one_more
+from filled import LATE, OWNER, Numbers, make, one_more
 from flywheel.store import feedback as feedback_store
 from flywheel.store import interactions
+from flywheel.store.tables import feedback as feedback_table
+from flywheel.store.tables import interactions as interactions_table
 from flywheel.wheel import keys
 from flywheel.wheel.workspace import Workspace
 from load import percentile
@@ -44,13 +48,15 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
 PAGES = ("/ask", "/review", "/documents", "/exam", "/wheel", "/settings")
+SEARCH = "heron"
+"""What is looked for where a page lets one look for something: a ninth of all is about it."""
 WARM_UPS = 2
 MAX_KINDS = 80
 MAX_MS, MAX_BYTES = 100.0, 150_000
 PAINTS = 3
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
-_NAME = re.compile(r"^(?:[0-9a-f]{8,}|\d+|.*[^a-z-].*)$")
+_NAME = re.compile(r"[0-9a-f]{8,}|.*[^a-z._-].*")
 """A part of a path that names one of many things."""
 _LATER = ("hx-get", "data-src")
 _LINKS = {"a": ("href",), "link": ("href",), "script": ("src",), "img": ("src",), "use": ("href",)}
@@ -65,6 +71,8 @@ class Address:
     place: str
     is_part: bool
     """Loaded into a page that is there."""
+    first_ms: float = 0
+    """What it took as the first of its kind, from a server that had just started."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,17 +95,16 @@ class Measured:
     """What an address took."""
 
     address: Address
-    first_ms: float
     ms: list[float] = field(default_factory=list)
     status: int = 0
     num_bytes: int = 0
     whole: int = 0
-    """With the scripts and styles that it links."""
+    """With the scripts and styles that it links; 0 where it is no page of its own."""
 
     @property
-    def p95(self) -> float:
-        """What 19 of 20 came within."""
-        return percentile(self.ms, 95)
+    def is_over(self) -> bool:
+        """Whether a page comes too slowly, or weighs too much."""
+        return percentile(self.ms, 95) > MAX_MS or self.whole > MAX_BYTES
 
 
 class Client:
@@ -126,9 +133,13 @@ class Client:
         if is_part:
             headers["HX-Request"] = "true"
         started = time.perf_counter()
-        self._connection.request("GET", place, headers=headers)
-        reply = self._connection.getresponse()
-        body = reply.read()
+        try:
+            self._connection.request("GET", place, headers=headers)
+            reply = self._connection.getresponse()
+            body = reply.read()
+        except (OSError, http.client.HTTPException):  # the next one comes over another connection
+            self._connection.close()
+            return Reply(status=0, body=b"", seconds=time.perf_counter() - started, type="")
         seconds = time.perf_counter() - started
         kind = reply.headers.get("Content-Type") or ""
         return Reply(status=reply.status, body=body, seconds=seconds, type=kind)
@@ -142,6 +153,8 @@ class _Reader(HTMLParser):
         self.leads: list[str] = []
         self.later: list[str] = []
         self.loads: list[str] = []
+        self._looks_in = ""
+        """Where the form that stands open looks something up."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Notes the addresses of an element."""
@@ -151,8 +164,15 @@ class _Reader(HTMLParser):
             if name in values:
                 is_own = tag in ("script", "img") or values.get("rel") == "stylesheet"
                 (self.loads if is_own else self.leads).append(values[name])
-        if tag == "form" and values.get("method", "get") == "get" and "action" in values:
-            self.leads.append(values["action"])
+        if tag == "form":
+            self._looks_in = (
+                values.get("action", "") if values.get("method", "get") == "get" else ""
+            )
+            self.leads.append(self._looks_in)
+        if tag == "input" and values.get("type", "text") in ("text", "search"):
+            asked = urlencode({values.get("name", "q"): SEARCH})
+            self.leads += [f"{self._looks_in}?{asked}"] if self._looks_in else []
+            self.later += [f"{values['hx-get']}?{asked}"] if "hx-get" in values else []
 
 
 def read(page: str) -> _Reader:
@@ -165,7 +185,7 @@ def read(page: str) -> _Reader:
 def kind_of(place: str) -> str:
     """What kind of address it is, whichever of many things it names."""
     parts = urlsplit(place)
-    path = "/".join("*" if _NAME.match(each) else each for each in parts.path.split("/"))
+    path = "/".join("*" if _NAME.fullmatch(each) else each for each in parts.path.split("/"))
     names = sorted({name for name, value in parse_qsl(parts.query) if value})
     return f"{path}?{'&'.join(names)}" if names else path
 
@@ -177,6 +197,7 @@ def found(client: Client) -> list[Address]:
     while waiting:
         address = waiting.pop(0)
         reply = client.get(address.place, address.is_part)
+        known[address.kind] = replace(address, first_ms=1000 * reply.seconds)
         if reply.status != 200 or "html" not in reply.type:
             continue
         page = read(reply.text)
@@ -210,7 +231,7 @@ def measured(
         [line] = interactions.list_page(conn, OWNER, limit=1)
         like = interactions.get(conn, line.id)
     assert like is not None
-    told = Measured(address=address, first_ms=0)
+    told = Measured(address=address)
     for time_ in range(WARM_UPS + num):
         asked, act = one_more(number * 1000 + time_, like)
         put = partial(interactions.put, interaction=asked, key=f"late {time_}")
@@ -218,21 +239,19 @@ def measured(
         rate = partial(feedback_store.put_all, acts=[act], contents={act.id: "0"})
         workspace.database.write(rate)
         reply = client.get(address.place, address.is_part)
-        ms = 1000 * reply.seconds
-        if time_ == 0:
-            told.first_ms, told.status, told.num_bytes = ms, reply.status, len(reply.body)
-            told.whole = told.num_bytes + _linked_bytes(client, address, reply)
-            if reply.status != 200:
-                return told
         if time_ >= WARM_UPS:
-            told.ms.append(ms)
+            told.ms.append(1000 * reply.seconds)
+            continue
+        told.status, told.num_bytes = reply.status, len(reply.body)
+        if reply.status != 200:
+            break
+        if "html" in reply.type and not address.is_part:
+            told.whole = told.num_bytes + _linked_bytes(client, address, reply)
     return told
 
 
 def _linked_bytes(client: Client, address: Address, reply: Reply) -> int:
     """Of scripts, styles and signs that a page links, each once."""
-    if address.is_part or "html" not in reply.type:
-        return 0
     page = read(reply.text)
     links = {urljoin(address.place, each).split("#")[0] for each in [*page.loads, *page.leads]}
     static = [each for each in sorted(links) if "/static/" in each]
@@ -294,24 +313,30 @@ def rows(every: Sequence[Measured], shown: Mapping[str, tuple[str, str]]) -> lis
     for each in every:
         mark = "…" if each.address.is_part else ""
         if each.status != 200:
-            missing = "missing" if each.status == 404 else f"answered {each.status}"
+            missing = "missing" if each.status == 404 else f"status {each.status}"
             table.append([f"{each.address.kind}{mark}", missing, *[""] * 6])
             continue
         paint, task = shown.get(each.address.place, ("", ""))
-        over = " !" if each.p95 > MAX_MS or each.whole > MAX_BYTES else ""
+        over = " !" if each.is_over else ""
         table.append(
             [
                 f"{each.address.kind}{mark}{over}",
-                f"{each.first_ms:.0f}",
+                f"{each.address.first_ms:.0f}",
                 f"{percentile(each.ms, 50):.0f}",
-                f"{each.p95:.0f}",
+                f"{percentile(each.ms, 95):.0f}",
                 f"{each.num_bytes / 1000:.1f}",
-                f"{each.whole / 1000:.0f}" if each.whole > each.num_bytes else "",
+                f"{each.whole / 1000:.0f}" if each.whole else "",
                 paint,
                 task,
             ]
         )
     return table
+
+
+def _tidy(conn: Connection) -> None:
+    """Takes back what came in meanwhile, so that a workspace that stays does not grow."""
+    conn.execute(delete(interactions_table).where(interactions_table.c.user == LATE))
+    conn.execute(delete(feedback_table).where(feedback_table.c.user == LATE))
 
 
 @contextmanager
@@ -354,6 +379,7 @@ def main() -> None:
             for number, each in enumerate(every)
         ]
         shown = paints(port, client.cookie)
+        workspace.database.write(_tidy)
     print_table(
         f"the console on {numbers.documents:,} documents, {numbers.interactions:,} interactions",
         (

@@ -7,13 +7,14 @@ to is varied for the others. All rows go in through the store's own functions, i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from itertools import product
@@ -199,7 +200,8 @@ _KINDS: dict[FeedbackKind, int] = {
 def make(folder: Path, numbers: Numbers) -> Path:
     """The workspace within a folder; made where it is not there yet, or is of other numbers."""
     root = folder / "workspace"
-    wanted = json.dumps({name: getattr(numbers, name) for name in Numbers.__dataclass_fields__})
+    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    wanted = json.dumps({"code": code, **asdict(numbers)})
     if (root / DONE).is_file() and (root / DONE).read_text(encoding="utf-8") == wanted:
         return root
     shutil.rmtree(root, ignore_errors=True)
@@ -222,9 +224,9 @@ def make(folder: Path, numbers: Numbers) -> Path:
 def one_more(number: int, like: Interaction) -> tuple[Interaction, Feedback]:
     """An interaction and an act on it, as they come in while pages are looked at."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    asked = replace(like, id=f"late-{time.time_ns()}-{number}", at=now, user="late")
+    asked = replace(like, id=f"late-{time.time_ns()}-{number}", at=now, user=LATE)
     act = Feedback(
-        id=f"{asked.id}-up", kind="up", user="late", role="asker", at=now,
+        id=f"{asked.id}-up", kind="up", user=LATE, role="asker", at=now,
         question=asked.question, interaction=asked.id, candidate=0,
     )  # fmt: skip
     return asked, act
@@ -431,6 +433,8 @@ class _Filling:
 
 OWNER = "bench"
 """Whose key pages are looked at with."""
+LATE = "late"
+"""Who asks while pages are looked at."""
 
 
 def _item(asked: Interaction) -> ExamItem:
