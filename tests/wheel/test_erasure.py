@@ -14,14 +14,23 @@ from tests.wheel.killing import killer
 from flywheel.errors import StoreError, UsageError
 from flywheel.records import Feedback
 from flywheel.search.index import PassageIndex
-from flywheel.store import corrections, documents, exam_items, interactions, redaction, versions
+from flywheel.store import (
+    corrections,
+    documents,
+    exam_items,
+    interactions,
+    redaction,
+    reviews,
+    versions,
+)
 from flywheel.store.erasures import TargetKind
 from flywheel.store.exam_items import ExamItem
+from flywheel.store.reviews import Review
 from flywheel.wheel import answering, erasable, examination, ingest, lineage, proof
 from flywheel.wheel import versions as wheel_versions
 from flywheel.wheel.answering import Question
 from flywheel.wheel.erasure import Erased, erase
-from flywheel.wheel.feedback import accept
+from flywheel.wheel.feedback import accept, key_of
 from flywheel.wheel.turn import turn
 from flywheel.wheel.workspace import Workspace
 
@@ -93,6 +102,17 @@ def test_erased_file_is_in_no_version_and_in_no_file(filled: Domain) -> None:
     with pytest.raises(UsageError, match="no earlier champion"):
         wheel_versions.rollback(workspace)
     assert filled.turn().sitting is None, "the index is the one that a turn would build"
+
+
+def test_key_of_an_erased_question_goes_with_what_curators_decided_on_it(filled: Domain) -> None:
+    workspace, key = filled.workspace, key_of(QUESTION)
+    workspace.ask(QUESTION, user=BOB)
+    decided = Review(item=f"abstained:{key}", decision="dismissed", user=BOB, at="2026-01-01")
+    workspace.database.write(lambda conn: reviews.put(conn, decided))
+    assert {"interactions", "reviews"} <= set(holding(workspace, key))
+    erased = erase(workspace, "user", BOB)
+    assert erased.proof.num_pieces and not erased.proof.found
+    assert holding(workspace, key, BOB) == []
 
 
 def test_what_is_answered_while_an_erase_looks_for_its_rows_goes_too(
