@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select, update
 
 from flywheel.answer.assistant import Assistant
 from flywheel.errors import FileFormatError, SourceError, UsageError
 from flywheel.learn.groups import is_drawn
 from flywheel.records import Feedback
 from flywheel.store import exam_items, versions
+from flywheel.store.tables import interactions
 from flywheel.wheel import cost, examination, growth, keys, lineage, stages
 from flywheel.wheel.examination import evaluate
-from flywheel.wheel.feedback import accept
+from flywheel.wheel.feedback import accept, key_of
 from flywheel.wheel.gate import Saving
 from flywheel.wheel.growth import Gold, Judged
 from flywheel.wheel.keys import Caller
@@ -72,6 +74,15 @@ def test_turn_draws_by_the_hash_of_what_was_asked(domain: Domain) -> None:
     domain.turn()
     assert waiting(domain) == [yes]
     assert draw(domain) == 0
+
+
+def test_turn_gives_keys_to_what_was_asked_under_a_release_without_them(domain: Domain) -> None:
+    database, asked = domain.workspace.database, question(drawn=False)
+    domain.ask(asked)
+    database.write(lambda conn: conn.execute(update(interactions).values(key="")))
+    assert draw(domain) == 0
+    with database.read() as conn:
+        assert list(conn.scalars(select(interactions.c.key))) == [key_of(asked)]
 
 
 def test_newcomer_of_a_training_group_is_not_drawn_later(domain: Domain) -> None:
