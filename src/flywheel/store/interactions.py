@@ -58,7 +58,7 @@ def put_all(conn: Connection, keyed: Iterable[tuple[Interaction, str]]) -> None:
         conn.execute(insert(interactions), rows)
 
 
-def fill_keys(conn: Connection, key_of: Callable[[str], str], limit: int = 500) -> int:
+def fill_keys(conn: Connection, key_of: Callable[[str], str], limit: int = 200) -> int:
     """Gives keys to rows of a release that had none. Returns to how many; 0 once all have theirs.
 
     Args:
