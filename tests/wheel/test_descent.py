@@ -64,6 +64,10 @@ def test_what_was_gone_back_from_is_a_branch() -> None:
     assert lanes(found) == {1: 0, 2: 0, 3: 1, 4: 2, 5: 0}
 
 
+def test_nothing_else_stands_in_the_lane_of_what_serves() -> None:
+    assert lanes(made({1: None, 2: 1, 3: 1, 4: 2}, 1, 3, 2, 3)) == {1: 0, 2: 1, 3: 0, 4: 2}
+
+
 def test_erased_version_is_marked_whatever_it_was() -> None:
     every = [version(1, None, erased="e1"), version(2, 1)]
     found = drawn(every, 2, [step(1), step(2, "erasure")])

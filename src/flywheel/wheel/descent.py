@@ -169,7 +169,9 @@ class _Tree:
         for number in first:
             chain = self._chain(number)
             rows = [self.rows[chain[-1]], *(row for each in chain for row in joining.get(each, ()))]
-            span = min(rows), self.meets.get(number, self.rows[number])
+            # Nothing else ever stands in the lane of what serves.
+            top = 0 if champion in chain else min(rows)
+            span = top, self.meets.get(number, self.rows[number])
             lane = next(
                 (
                     lane
