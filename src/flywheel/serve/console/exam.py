@@ -18,7 +18,7 @@ from flywheel.serve.console import (
     exam_pictures,
     exam_questions,
 )
-from flywheel.serve.console.exam_words import bins, decisions, metric_rows, tabs
+from flywheel.serve.console.exam_words import bins, decisions, metric_rows, summary, tabs
 from flywheel.serve.console.page import CuratorPage, Page
 from flywheel.serve.console.pictures import picture_response
 from flywheel.store.jobs import ENDED, ExamArguments, Job
@@ -41,6 +41,7 @@ async def show(page: CuratorPage, version: Number = None) -> Response:
         tabs=tabs(page),
         seen=seen,
         rows=metric_rows(page.t, seen),
+        told=summary(page.t, seen),
         decided=decisions(page.t, seen.card),
         bins=bins(seen.card),
         job=await _sitting(page),
@@ -48,17 +49,17 @@ async def show(page: CuratorPage, version: Number = None) -> Response:
 
 
 @router.get("/exam/metrics.svg")
-async def metrics(page: CuratorPage, version: Number = None) -> Response:
+async def metrics(page: CuratorPage, version: Number = None, narrow: bool = False) -> Response:
     """The metrics with their intervals, beside those of the version before."""
     seen = await _require(page, version)
-    return await picture_response(page, exam_pictures.metrics(page.t, seen))
+    return await picture_response(page, exam_pictures.metrics(page.t, seen, narrow=narrow))
 
 
 @router.get("/exam/calibration.svg")
-async def calibration(page: CuratorPage, version: Number = None) -> Response:
+async def calibration(page: CuratorPage, version: Number = None, narrow: bool = False) -> Response:
     """How often answers of each confidence were right."""
     seen = await _require(page, version)
-    return await picture_response(page, exam_pictures.reliability(page.t, seen))
+    return await picture_response(page, exam_pictures.reliability(page.t, seen, narrow=narrow))
 
 
 @router.post("/exam/sitting")

@@ -33,8 +33,8 @@ async def series(page: CuratorPage, by: By = "week") -> Response:
 
 
 @router.get("/exam/feedback/series.svg")
-async def picture(page: CuratorPage, by: By = "week") -> Response:
+async def picture(page: CuratorPage, by: By = "week", narrow: bool = False) -> Response:
     """The share of liked answers along time."""
     counted = await page.run(fresh_feedback.series, page.workspace)
     points = counted.days if by == "day" else counted.weeks
-    return await picture_response(page, exam_pictures.feedback(page.t, points))
+    return await picture_response(page, exam_pictures.feedback(page.t, points, narrow=narrow))

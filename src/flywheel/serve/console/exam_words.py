@@ -29,6 +29,15 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """The metrics in the order in which a reader wants them."""
 
+SUMMARY = (
+    "evidence_recall_at_10",
+    "evidence_recall_at_1",
+    "evidence_quoted",
+    "selective_accuracy",
+    "false_answer_rate",
+)
+"""What tells most in five lines."""
+
 _SHARES = frozenset(
     {
         "evidence_recall_at_1",
@@ -123,6 +132,11 @@ def sentence(t: Words, name: str, score: Score) -> str:
         interval=told.interval,
         questions=t("exam.num_items", num=told.count),
     )
+
+
+def summary(t: Words, seen: Overview) -> list[str]:
+    """What tells most, a line each."""
+    return [sentence(t, each, seen.metrics[each]) for each in SUMMARY if each in seen.metrics]
 
 
 def decisions(t: Words, card: Card | None) -> list[str]:
