@@ -1,0 +1,116 @@
+"""What the wheel draws: gains with their intervals, and scores over what was learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from flywheel.evaluate.compare import Comparison
+from flywheel.serve.console.pictures import Palette
+from flywheel.serve.console.words import Words
+from flywheel.wheel.learning_curve import Point
+
+if TYPE_CHECKING:
+    import altair
+
+WIDTH = 640
+
+
+def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.TopLevelMixin:
+    """Of each metric the gain between its bounds; right of the line is for the better."""
+    import altair as alt
+
+    rows = [
+        {
+            "metric": t.of("exam.metric", each.metric),
+            "gain": each.gain,
+            "low": min(each.low_seen, each.gain),
+            "high": max(each.high_seen, each.gain),
+            "verdict": _verdict(each),
+        }
+        for each in compared
+    ]
+    order = [t.of("exam.metric", each.metric) for each in compared]
+    colour = alt.Color(
+        "verdict:N",
+        scale=alt.Scale(
+            domain=["better", "alike", "worse"], range=[palette.good, palette.muted, palette.bad]
+        ),
+        legend=None,
+    )
+    metric = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, grid=False))
+    base = alt.Chart(alt.InlineData(values=rows))
+    nothing = (
+        alt.Chart(alt.InlineData(values=[{"at": 0}]))
+        .mark_rule(color=palette.muted, strokeDash=[4, 3])
+        .encode(x="at:Q")
+    )
+    interval = base.mark_rule(strokeWidth=3, opacity=0.45, strokeCap="round").encode(
+        x=alt.X("low:Q", title=t("wheel.gain_axis")), x2="high:Q", y=metric, color=colour
+    )
+    point = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x="gain:Q", y=metric, color=colour
+    )
+    return alt.layer(nothing, interval, point).properties(width=WIDTH - 290, height=24 * len(rows))
+
+
+def curve(
+    points: Sequence[Point],
+    metrics: Sequence[str],
+    by: Literal["acts", "time"],
+    t: Words,
+    palette: Palette,
+) -> altair.TopLevelMixin:
+    """Each metric over the versions, by what they learned from or by when they were made."""
+    import altair as alt
+
+    rows = [
+        {
+            "metric": t.of("exam.metric", metric),
+            "acts": each.num_acts,
+            "time": each.at,
+            "value": score.value,
+            "low": score.low,
+            "high": score.high,
+            "version": str(each.number),
+            "served": each.has_served,
+        }
+        for each in points
+        for metric in metrics
+        if (score := each.scores.get(metric))
+    ]
+    x = (
+        alt.X("acts:Q", title=t("wheel.acts_axis"), axis=alt.Axis(tickMinStep=1))
+        if by == "acts"
+        else alt.X("time:T", title=t("wheel.time_axis"), axis=alt.Axis(format="%Y-%m-%d"))
+    )
+    order = [t.of("exam.metric", metric) for metric in metrics]
+    colour = alt.Color(
+        "metric:N",
+        sort=order,
+        title=None,
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=280),
+    )
+    # Kept versions are no steps on the way: only what has served is joined.
+    base = alt.Chart(alt.InlineData(values=rows))
+    interval = base.mark_rule(strokeWidth=2, opacity=0.3).encode(
+        x=x, y=alt.Y("low:Q", title=t("wheel.score_axis")), y2="high:Q", color=colour
+    )
+    line = (
+        base.transform_filter("datum.served")
+        .mark_line(strokeWidth=2)
+        .encode(x=x, y="value:Q", color=colour, order="version:Q")
+    )
+    point = base.mark_point(size=55, strokeWidth=2, opacity=1).encode(
+        x=x,
+        y="value:Q",
+        color=colour,
+        fill=alt.condition("datum.served", colour, alt.value(palette.surface)),
+    )
+    return alt.layer(interval, line, point).properties(width=WIDTH - 60, height=280)
+
+
+def _verdict(each: Comparison) -> str:
+    if each.low_seen > 0:
+        return "better"
+    return "worse" if each.high_seen < 0 else "alike"
