@@ -261,6 +261,12 @@ def test_a_long_list_is_searched_and_comes_in_pages(served: Served, owner: httpx
     found = owner.get(place, params={"q": "PHRASE 2999"}).text
     assert "phrase 2999" in found and "phrase 1<" not in found
     assert "No phrase of the list matches" in owner.get(place, params={"q": "none"}).text
+    moderation.write_word_list(served.workspace, "long", "字" * 100 + "\n" + text * 3)
+    for reply in (
+        owner.get(f"{PLACE}/words/long?view=text"),
+        owner.post(f"{PLACE}/lists", data={"category": "long", "text": "字" * 40_000}),
+    ):
+        assert reply.status_code == 400 and "too long" in reply.text
     assert 'value="phrase 1499"' in owner.get(place, params={"edit": "1500"}).text
 
 

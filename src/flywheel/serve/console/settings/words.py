@@ -25,8 +25,8 @@ PAGE_SIZE = 50
 PLACE = "/settings/moderation/words"
 KINDS: tuple[PhraseKind, ...] = ("phrase", "open", "exception")
 
-_MAX_LIST_CHARS = 150_000
-"""Of a list that is edited as a text: as many characters as a form may bring, in Chinese too."""
+MAX_TEXT_BYTES = 100_000
+"""Of a list that is edited as a text: so that neither the page nor what it sends is too large."""
 
 _Category = Annotated[str, Field(max_length=200)]
 _Seen = Annotated[str, Field(max_length=64)]
@@ -57,7 +57,7 @@ class ListForm(PageForm):
 
     category: _Category
     seen: _Seen = ""
-    text: str = Field(default="", max_length=_MAX_LIST_CHARS)
+    text: str = Field(default="", max_length=MAX_TEXT_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +93,7 @@ async def show(
     """A list: a page of its phrases, or its text."""
     found = await page.run(word_lists.read, page.workspace, _category(category))
     if view:
+        _check_size(found.text)
         return _as_text(page, found, Edited(text=found.text))
     return _as_phrases(page, found, Edited(), q=q.strip(), after=after, edit=edit, done=done)
 
@@ -122,6 +123,7 @@ async def delete(page: OwnerPage, form: Annotated[LineForm, Form()]) -> Response
 async def put_list(page: OwnerPage, form: Annotated[ListForm, Form()]) -> Response:
     """Puts a text in the place of a list; an empty one takes the list away."""
     category, text = _category(form.category), form.text.replace("\r\n", "\n")
+    _check_size(text)
     try:
         await page.run(
             word_lists.write, page.workspace, category, text, seen=form.seen, by=page.caller
@@ -213,7 +215,7 @@ def _as_text(
         seen=seen or found.digest,
         edited=edited,
         place=f"{PLACE}/{quote(found.category)}",
-        max_chars=_MAX_LIST_CHARS,
+        max_chars=MAX_TEXT_BYTES,
         tab="moderation",
     )
 
@@ -230,6 +232,11 @@ def _piece(entries: list[Entry], after: int, edit: int) -> tuple[list[Entry], in
     shown = entries[start : start + PAGE_SIZE]
     is_last = start + PAGE_SIZE >= len(entries)
     return shown, 0 if is_last else shown[-1].line
+
+
+def _check_size(text: str) -> None:
+    if len(text.encode()) > MAX_TEXT_BYTES:
+        raise PageError(400, "settings.words.too_long")
 
 
 def _category(name: str) -> str:
