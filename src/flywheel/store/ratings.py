@@ -67,8 +67,8 @@ def count_days(conn: Connection, since: str) -> list[Rated]:
             _num(columns.kind == "answer").label("answered"),
         )
         .where(there)
-        .group_by(day, columns.version)
-        .order_by(day, columns.version)
+        .group_by("day", columns.version)
+        .order_by("day", columns.version)
     )
     said = _said()
     against = said.c.downs + said.c.edits + said.c.flags > 0
@@ -82,7 +82,7 @@ def count_days(conn: Connection, since: str) -> list[Rated]:
         )
         .join_from(said, interactions, said.c.interaction == columns.id)
         .where(there)
-        .group_by(day, columns.version)
+        .group_by("day", columns.version)
     )
     counts = {
         (row.day, row.version): {name: row._mapping[name] for name in _COUNTED}
