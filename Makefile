@@ -30,7 +30,7 @@ demo-model: $(VENV)/installed-model
 	@$(VENV)/bin/python examples/owners-manual/demo_model.py
 
 test: $(VENV)/installed-test
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed-test
 	@$(RUN) ruff format --check .

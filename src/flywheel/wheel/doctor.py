@@ -54,17 +54,17 @@ QUICK = ("settings", "store", "disk", "memory", "package", "clock", "permissions
 """What a page may ask for: they read no index and no artifact, and ask no engine."""
 
 
-def examine(root: Path, only: Collection[str] = tuple(CHECKS)) -> list[Finding]:
+def examine(root: Path, only: Collection[str] | None = None) -> list[Finding]:
     """What there is to say of the workspace in a folder, in the order of the checks.
 
     Args:
-        only: the names of the checks to make.
+        only: the names of the checks to make; None makes all.
     """
     patient = Patient(root=root.expanduser().absolute())
     found: list[Finding] = []
     try:
         for name, check in CHECKS.items():
-            if name not in only:
+            if only is not None and name not in only:
                 continue
             found.extend(_made(name, check, patient))
     finally:
