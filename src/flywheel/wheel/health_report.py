@@ -80,11 +80,11 @@ def kept(workspace: Workspace) -> Kept:
         found: dict[str, Any] | None = state.get(conn, _KEPT)
         counts = feedback.count_users(conn)
     report = from_json(Report, found) if found else None
-    named = sorted(user for user in counts if user)
+    named = [user for user in counts if user]
     return Kept(
         report=report,
         num_since=max(0, sum(counts.values()) - (report.num_rows if report else 0)),
-        loudest=max(named, key=lambda user: counts[user], default=""),
+        loudest=max(named, key=lambda user: (counts[user], user), default=""),
     )
 
 

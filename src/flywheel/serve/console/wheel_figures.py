@@ -92,15 +92,24 @@ async def draw_gains(page: CuratorPage, a: Number, b: Number) -> Response:
 async def show_learning(page: CuratorPage, by: Literal["acts", "time"] = "acts") -> Response:
     """The versions' scores over what they learned from, or over time."""
     points = await page.run(_points, page.workspace)
-    return page.html("wheel/learning.html", points=points, by=by, metrics=_metrics(page, points))
+    metrics = _metrics(page, points)
+    return page.html(
+        "wheel/learning.html", points=points, by=by, metrics=metrics, rules=_rules(page)
+    )
 
 
 @router.get("/wheel/learning/picture.svg")
-async def draw_learning(page: CuratorPage, by: Literal["acts", "time"] = "acts") -> Response:
-    """The same, drawn."""
+async def draw_learning(
+    page: CuratorPage,
+    metric: Annotated[str, Query(max_length=100)],
+    by: Literal["acts", "time"] = "acts",
+) -> Response:
+    """One metric of it, drawn."""
     points = await page.run(_points, page.workspace)
-    t, metrics = page.t, _metrics(page, points)
-    return await picture_response(page, lambda palette: curve(points, metrics, by, t, palette))
+    if metric not in _metrics(page, points):
+        raise PageError(404, "wheel.no_metric")
+    t = page.t
+    return await picture_response(page, lambda palette: curve(points, metric, by, t, palette))
 
 
 def verdict(each: Comparison) -> Verdict:

@@ -13,8 +13,6 @@ from flywheel.wheel.learning_curve import Point
 if TYPE_CHECKING:
     import altair
 
-WIDTH = 640
-
 
 def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.TopLevelMixin:
     """Of each metric the gain between its bounds; right of the line is for the better."""
@@ -38,7 +36,7 @@ def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.
         ),
         legend=None,
     )
-    metric = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, grid=False))
+    metric = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=190, grid=False))
     base = alt.Chart(alt.InlineData(values=rows))
     nothing = (
         alt.Chart(alt.InlineData(values=[{"at": 0}]))
@@ -51,63 +49,53 @@ def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.
     point = base.mark_point(filled=True, size=90, opacity=1).encode(
         x="gain:Q", y=metric, color=colour
     )
-    return alt.layer(nothing, interval, point).properties(width=WIDTH - 290, height=24 * len(rows))
+    return alt.layer(nothing, interval, point).properties(width=230, height=24 * len(rows))
 
 
 def curve(
     points: Sequence[Point],
-    metrics: Sequence[str],
+    metric: str,
     by: Literal["acts", "time"],
     t: Words,
     palette: Palette,
 ) -> altair.TopLevelMixin:
-    """Each metric over the versions, by what they learned from or by when they were made."""
+    """A metric over the versions, by what they learned from or by when they were made."""
     import altair as alt
 
     rows = [
         {
-            "metric": t.of("exam.metric", metric),
             "acts": each.num_acts,
             "time": each.at,
             "value": score.value,
             "low": score.low,
             "high": score.high,
-            "version": str(each.number),
+            "version": each.number,
             "served": each.has_served,
         }
         for each in points
-        for metric in metrics
         if (score := each.scores.get(metric))
     ]
     x = (
-        alt.X("acts:Q", title=t("wheel.acts_axis"), axis=alt.Axis(tickMinStep=1))
+        alt.X("acts:Q", title=t("wheel.acts_axis"), axis=alt.Axis(tickMinStep=1, tickCount=5))
         if by == "acts"
-        else alt.X("time:T", title=t("wheel.time_axis"), axis=alt.Axis(format="%Y-%m-%d"))
-    )
-    order = [t.of("exam.metric", metric) for metric in metrics]
-    colour = alt.Color(
-        "metric:N",
-        sort=order,
-        title=None,
-        legend=alt.Legend(orient="bottom", columns=2, labelLimit=280),
+        else alt.X("time:T", title=t("wheel.time_axis"), axis=alt.Axis(tickCount=4))
     )
     # Kept versions are no steps on the way: only what has served is joined.
     base = alt.Chart(alt.InlineData(values=rows))
-    interval = base.mark_rule(strokeWidth=2, opacity=0.3).encode(
-        x=x, y=alt.Y("low:Q", title=t("wheel.score_axis")), y2="high:Q", color=colour
-    )
+    interval = base.mark_rule(
+        strokeWidth=3, opacity=0.3, strokeCap="round", color=palette.accent
+    ).encode(x=x, y=alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=5)), y2="high:Q")
     line = (
         base.transform_filter("datum.served")
-        .mark_line(strokeWidth=2)
-        .encode(x=x, y="value:Q", color=colour, order="version:Q")
+        .mark_line(strokeWidth=2, color=palette.accent)
+        .encode(x=x, y="value:Q", order="version:Q")
     )
-    point = base.mark_point(size=55, strokeWidth=2, opacity=1).encode(
+    point = base.mark_point(size=60, strokeWidth=2, opacity=1, color=palette.accent).encode(
         x=x,
         y="value:Q",
-        color=colour,
-        fill=alt.condition("datum.served", colour, alt.value(palette.surface)),
+        fill=alt.condition("datum.served", alt.value(palette.accent), alt.value(palette.surface)),
     )
-    return alt.layer(interval, line, point).properties(width=WIDTH - 60, height=280)
+    return alt.layer(interval, line, point).properties(width=290, height=170)
 
 
 def _verdict(each: Comparison) -> str:
