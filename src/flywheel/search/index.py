@@ -328,6 +328,12 @@ class PassageIndex:
             found.extend(map(_passage, builder.to_arrow().to_pylist()))
         return sorted(found, key=lambda each: each.id)
 
+    def of_document(self, document: str) -> list[Passage]:
+        """A document's passages in their order, whoever may see them."""
+        builder = self._table.search().where(f"document IN ({_quoted([document])})")
+        rows = builder.select(_COLUMNS).to_arrow().to_pylist()
+        return sorted(map(_passage, rows), key=lambda each: each.position)
+
     def passages(self) -> Iterator[Passage]:
         """Every passage, in batches from the disk."""
         for batch in self._scan(_COLUMNS):

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from flywheel.records import PUBLIC, Fate, Language, Passage
-from flywheel.store.tables import documents, index_documents, passages
+from flywheel.store.tables import documents, index_documents, interactions, passages
 
 CHARACTERS_PER_BIN = 100
 WORDS_PER_BIN = 50
@@ -191,6 +191,11 @@ def passages_of(conn: Connection, document: str, after: int = -1, limit: int = -
     ]
 
 
+def passage_ids(conn: Connection, document: str) -> list[str]:
+    """The ids of a document's passages."""
+    return list(conn.scalars(select(passages.c.id).where(passages.c.document == document)))
+
+
 def is_held(conn: Connection, index: str, document: str) -> bool:
     """Whether an index holds anything of a document."""
     held = (index_documents.c.index == index) & (index_documents.c.document == document)
@@ -207,6 +212,20 @@ def count_unheld(conn: Connection, index: str, labels: Sequence[str] | None = No
         conn.scalar(query.where(_there, documents.c.fate == "kept", ~held, _readable(conn, labels)))
         or 0
     )
+
+
+def naming(conn: Connection, document: str, latest: int) -> list[str]:
+    """The ids of those of the latest interactions that show something of a document, the latest
+    first."""
+    recent = (
+        select(interactions.c.id, interactions.c.at, interactions.c.candidates)
+        .order_by(interactions.c.at.desc(), interactions.c.id.desc())
+        .limit(latest)
+        .subquery()
+    )
+    named = cast(recent.c.candidates, Text).contains(f'"{document}"', autoescape=True)
+    query = select(recent.c.id).where(named)
+    return list(conn.scalars(query.order_by(recent.c.at.desc(), recent.c.id.desc())))
 
 
 def sources(conn: Connection) -> dict[str, frozenset[tuple[str, ...]]]:

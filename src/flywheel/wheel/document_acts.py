@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flywheel.errors import UsageError, WorkspaceBusy
+from flywheel.errors import WorkspaceBusy
 from flywheel.records import PUBLIC
 from flywheel.store import documents
 from flywheel.store import jobs as job_store
@@ -17,6 +17,7 @@ from flywheel.store.jobs import AddArguments, Arguments, Job, SourceArguments
 from flywheel.wheel import folders, ingest, jobs, uploads
 from flywheel.wheel.feedback import recheck
 from flywheel.wheel.keys import Caller, record
+from flywheel.wheel.uploads import Refused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,7 +35,7 @@ def delete(workspace: Workspace, document: StagedDocument, by: Caller | None = N
     """Deletes an uploaded file; the job makes it act.
 
     Raises:
-        UsageError: it was not uploaded, or only as a part of an archive.
+        Refused: it was not uploaded, or only as a part of an archive.
         WorkspaceBusy: it is being moved to other labels.
         StoreError: the file cannot be deleted.
     """
@@ -62,7 +63,7 @@ def relabel(
         The last of the jobs that make it so.
 
     Raises:
-        UsageError: it was not uploaded, or only as a part of an archive; it has these labels
+        Refused: it was not uploaded, or only as a part of an archive; it has these labels
             already; a file of its name is there; or the labels are no labels or not the caller's.
         WorkspaceBusy: it is being moved; or files under its labels are being added, which may
             bring the old ones back.
@@ -70,9 +71,9 @@ def relabel(
     labels = uploads.labels_of(access)
     before = _labels_of(document)
     if not may_label(labels, by):
-        raise UsageError("A key gives a document only labels that it may read.")
+        raise Refused("not_yours", "A key gives a document only labels that it may read.")
     if labels == before:
-        raise UsageError("It has these labels already.")
+        raise Refused("same", "It has these labels already.")
     _check_settled(document)
     uploads.move(workspace, document, labels)
 
@@ -106,18 +107,19 @@ def read_source(
         access: the labels of whoever may read what it holds; None keeps what they are.
 
     Raises:
-        UsageError: the labels are no labels, or not the caller's; or uploads would change theirs.
+        Refused: the labels are no labels, or not the caller's; or uploads would change theirs.
     """
     source = folders.allowed(workspace, name, by.access if by else None)
     if source is None:
         return None
     labels = current_labels(workspace, source) if access is None else uploads.labels_of(access)
     if not may_label(labels, by):
-        raise UsageError("A key adds only under labels that it may read.")
+        raise Refused("not_yours", "A key adds only under labels that it may read.")
     arguments: Arguments = SourceArguments(source=source, access=labels)
     if uploads.is_uploaded(source):
         if uploads.source_of(labels) != source:
-            raise UsageError("Uploaded files get other labels one by one, each on its page.")
+            told = "Uploaded files get other labels one by one, each on its page."
+            raise Refused("one_by_one", told)
         arguments = AddArguments(access=labels)
     return jobs.submit(workspace, arguments, by)
 

@@ -37,12 +37,17 @@ class Source:
     """What was added under one name."""
 
     name: str
-    num_documents: int
+    fates: dict[Fate, int]
     num_passages: int
     access: tuple[str, ...]
     """All labels that its documents carry."""
     added_at: str
     """When something of it was staged last; UTC, ISO 8601."""
+
+    @property
+    def num_documents(self) -> int:
+        """All of it."""
+        return sum(self.fates.values())
 
     @property
     def is_uploaded(self) -> bool:
@@ -139,17 +144,15 @@ def _remembered(
 
 def _overview(conn: Connection, labels: Sequence[str] | None) -> Overview:
     tallies = document_list.tally(conn, labels)
-    fates: Counter[Fate] = Counter()
     languages: Counter[Language] = Counter()
     reasons: Counter[str] = Counter()
     for each in tallies:
-        fates[each.fate] += each.num_documents
         if each.fate == "kept" and each.num_passages:
             languages[each.language] += each.num_documents
         if each.fate in ("dropped", "failed") and (reason := explained(each.reason)):
             reasons[reason.code] += each.num_documents
     return Overview(
-        fates={fate: fates[fate] for fate in FATES},
+        fates=_fates(tallies),
         languages=dict(languages.most_common()),
         reasons=dict(reasons.most_common()),
         sources=_sources(tallies),
@@ -160,6 +163,13 @@ def _overview(conn: Connection, labels: Sequence[str] | None) -> Overview:
     )
 
 
+def _fates(tallies: Sequence[Tally]) -> dict[Fate, int]:
+    counts: Counter[Fate] = Counter()
+    for each in tallies:
+        counts[each.fate] += each.num_documents
+    return {fate: counts[fate] for fate in FATES}
+
+
 def _sources(tallies: Sequence[Tally]) -> tuple[Source, ...]:
     by_name: dict[str, list[Tally]] = {}
     for each in tallies:
@@ -167,7 +177,7 @@ def _sources(tallies: Sequence[Tally]) -> tuple[Source, ...]:
     return tuple(
         Source(
             name=name,
-            num_documents=sum(each.num_documents for each in own),
+            fates=_fates(own),
             num_passages=sum(each.num_passages for each in own if each.fate == "kept"),
             access=tuple(sorted({label for each in own for label in each.access})),
             added_at=max(each.added_at for each in own),

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Literal
 
 from flywheel.records import Passage
@@ -139,12 +140,36 @@ def _changed(older: str, newer: str) -> Row:
             newer=(Piece(text=newer, differs=True),),
         )
     pieces: tuple[list[Piece], list[Piece]] = ([], [])
-    for what, *ranges in SequenceMatcher(None, *sides, autojunk=False).get_opcodes():
-        bounds = ranges[:2], ranges[2:]
+    for differs, *bounds in _stretches(*sides):
         for own, tokens, (start, end) in zip(pieces, sides, bounds, strict=True):
             if start < end:
-                own.append(Piece(text="".join(tokens[start:end]), differs=what != "equal"))
+                own.append(Piece(text="".join(tokens[start:end]), differs=differs))
     return Row(kind="changed", older=tuple(pieces[0]), newer=tuple(pieces[1]))
+
+
+_Bounds = tuple[int, int]
+
+
+def _stretches(
+    older: Sequence[str], newer: Sequence[str]
+) -> Iterator[tuple[bool, _Bounds, _Bounds]]:
+    """What is equal and what differs by turns, with the tokens of both; a space between two words
+    that differ does, too, so that a phrase is marked as one."""
+    opcodes = SequenceMatcher(None, older, newer, autojunk=False).get_opcodes()
+    for differs, group in groupby(opcodes, lambda each: _differs(each, older, opcodes)):
+        own = list(group)
+        first, last = own[0], own[-1]
+        yield differs, (first[1], last[2]), (first[3], last[4])
+
+
+def _differs(
+    opcode: tuple[str, int, int, int, int],
+    older: Sequence[str],
+    opcodes: Sequence[tuple[str, int, int, int, int]],
+) -> bool:
+    is_between = opcode not in (opcodes[0], opcodes[-1])
+    is_space = not "".join(older[opcode[1] : opcode[2]]).strip()
+    return opcode[0] != "equal" or (is_between and is_space)
 
 
 def _abridged(rows: Sequence[Row]) -> Iterator[Row]:

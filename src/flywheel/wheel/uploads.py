@@ -42,6 +42,14 @@ PREFIX = "upload:"
 """What the name of such a source begins with."""
 
 
+class Refused(UsageError):
+    """What cannot be done with an upload, by a name that the console has words for."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 def labels_of(access: Iterable[str]) -> tuple[str, ...]:
     """Access labels, each once and in order; what names none is public.
 
@@ -51,9 +59,10 @@ def labels_of(access: Iterable[str]) -> tuple[str, ...]:
     labels = {label.strip() for label in access}
     for label in labels:
         if not label or len(label) > MAX_NAME_CHARS or not label.isprintable():
-            raise UsageError(f"An access label is a line of 1 to {MAX_NAME_CHARS} characters.")
+            told = f"An access label is a line of 1 to {MAX_NAME_CHARS} characters."
+            raise Refused("no_label", told)
     if len(labels) > MAX_LABELS:
-        raise UsageError(f"A document carries at most {MAX_LABELS} access labels.")
+        raise Refused("many_labels", f"A document carries at most {MAX_LABELS} access labels.")
     return tuple(sorted(labels)) or (PUBLIC,)
 
 
@@ -127,8 +136,8 @@ def move(workspace: Workspace, document: StagedDocument, access: Sequence[str]) 
     before = folder_of(workspace, document.source) / document.path
     after = folder_of(workspace, source_of(access)) / document.path
     if after.exists():
-        raise UsageError(
-            "A file of this name has these labels already. Delete one of the two first."
+        raise Refused(
+            "taken", "A file of this name has these labels already. Delete one of the two first."
         )
     _lay(before, after)
 
@@ -150,20 +159,23 @@ def _lay(before: Path, after: Path) -> None:
         try:
             before.rename(after)
         except FileNotFoundError as error:
-            raise UsageError("This file is gone: its labels' next add drops it.") from error
+            told = "This file is gone: its labels' next add drops it."
+            raise Refused("gone", told) from error
         for folder in (before.parent, after.parent, after.parent.parent):
             sync(folder)
 
 
 def _check_whole(document: StagedDocument) -> None:
     if not is_uploaded(document.source):
-        raise UsageError(
+        raise Refused(
+            "elsewhere",
             "This file was not uploaded. Change or delete it where it lies, and add its source "
-            "again with `flywheel add`."
+            "again with `flywheel add`.",
         )
     if "!/" in document.path:
-        raise UsageError(
-            "This file is a part of an archive. Delete the archive, or upload it again without it."
+        raise Refused(
+            "part",
+            "This file is a part of an archive. Delete the archive, or upload it again without it.",
         )
 
 
