@@ -248,6 +248,13 @@ def test_whoever_may_not_read_the_evidence_sees_no_question(domain: Domain) -> N
     with pytest.raises(Overtaken) as overtaken:
         exam_questions.edit(domain.workspace, hidden.key, draft(), "guessed", KIM)
     assert overtaken.value.held is None
+    for change in (
+        lambda: exam_questions.edit(domain.workspace, hidden.key, draft(), hidden.digest, KIM),
+        lambda: exam_questions.delete(domain.workspace, hidden.key, hidden.digest, KIM),
+    ):
+        with pytest.raises(Overtaken):
+            change()
+    assert len(held(domain)) == 3
     domain.add(access=["staff"])
     assert exam_questions.listing(domain.workspace, KIM.access).questions == ()
 

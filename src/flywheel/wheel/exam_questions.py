@@ -209,6 +209,7 @@ def edit(workspace: Workspace, key: str, draft: Draft, seen: str, by: Caller) ->
     """
     with _overtaking(workspace, key, by):
         id = _line(workspace, key, seen).question.id
+        _require_readable(workspace, key, by)
         question = _checked(workspace, draft, by, id)
 
         def write(conn: Connection) -> None:
@@ -239,6 +240,7 @@ def delete(workspace: Workspace, key: str, seen: str, by: Caller) -> None:
         exam_file.remove(workspace, line)
 
     with _overtaking(workspace, key, by):
+        _require_readable(workspace, key, by)
         workspace.database.write(write)
 
 
@@ -307,9 +309,17 @@ def _overtaking(workspace: Workspace, key: str, by: Caller) -> Iterator[None]:
         yield
     except _Changed:
         held = find(workspace, key, by.access)
+        is_hidden = held is None and find(workspace, key, None) is not None
         with workspace.database.read() as conn:
             acts = [act for each in ACTS if (act := audit.latest(conn, each, key))]
-        raise Overtaken(held, max(acts, key=lambda act: act.at, default=None)) from None
+        act = max(acts, key=lambda act: act.at, default=None)
+        raise Overtaken(held, None if is_hidden else act) from None
+
+
+def _require_readable(workspace: Workspace, key: str, by: Caller) -> None:
+    """What may not be read is not there, for whoever would change it."""
+    if by.access is not None and find(workspace, key, by.access) is None:
+        raise _Changed
 
 
 def _line(workspace: Workspace, key: str, seen: str) -> ExamLine:

