@@ -54,6 +54,10 @@ class Judged:
     """Questions that still wait, of all that were drawn."""
 
 
+class UnfoundEvidence(UsageError):
+    """What a curator names as evidence stands in no document that he may read."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gold:
     """What a curator says to one drawn question."""
@@ -180,7 +184,7 @@ def decide(
     labels = by.access if by else None
     (located,) = locate_all(workspace, [gold.evidence], labels)
     if located.unfound:
-        raise UsageError(_unfound(located.unfound[0]))
+        raise UnfoundEvidence(_unfound(located.unfound[0]))
 
     def write(conn: Connection) -> ExamItem:
         corrections.lock(conn)

@@ -62,6 +62,8 @@ class Ruling:
     decision: Decision
     seen: str
     """What the item was when he saw it (review_item.py)."""
+    again: bool = False
+    """He has seen that it was decided on, and decides otherwise."""
     chosen: str = ""
     """The id of the correction that is confirmed or withdrawn; empty is all that wait."""
     answer: str = ""
@@ -157,7 +159,8 @@ class _Write:
             Overtaken: the item is not as the curator saw it.
         """
         case = read(conn, self._kind, self._id, self._caller, self._burst)
-        if case is None or not case.is_waiting or case.seen != self._ruling.seen:
+        is_open = case is not None and (case.is_waiting or self._ruling.again)
+        if case is None or not is_open or case.seen != self._ruling.seen:
             raise Overtaken(case)
         self._case = case
         review = Review(

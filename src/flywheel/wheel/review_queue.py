@@ -112,6 +112,7 @@ class _Collecting:
         self._sees_all = caller.access is None
         self._most = MOST if self._sees_all else MOST // 2
         self.num_held_out = 0
+        self._flagged: set[str] = set()
 
     def corrections(self) -> Iterator[Item]:
         """Those of one question are one item."""
@@ -160,6 +161,7 @@ class _Collecting:
             if not (id in seen if id in shown else self._sees_all):
                 continue
             num = counts.get(keys[id], 0)
+            self._flagged.add(keys[id])
             confidence = shown[id].confidence if id in shown else None
             stakes = Stakes(
                 served="objected",
@@ -178,13 +180,14 @@ class _Collecting:
             )
 
     def questions(self) -> Iterator[Item]:
-        """What was left unanswered, or answered with little confidence; each question once."""
+        """What was left unanswered, or answered with little confidence; each question once, and
+        none of those whose answer was flagged, which are listed before."""
         found: dict[str, tuple[ItemKind, Asked]] = {}
         for each in review_lists.abstained(self._conn, self._most):
             found[each.key] = ("abstained", each)
         for each in review_lists.unsure(self._conn, UNSURE, self._most):
             found.setdefault(each.key, ("unsure", each))
-        answered = review_lists.corrected_keys(self._conn, list(found))
+        answered = review_lists.corrected_keys(self._conn, list(found)) | self._flagged
         answered |= {
             each.item.partition(":")[2]
             for each in reviews.of_kinds(self._conn, ABOUT_QUESTIONS)
