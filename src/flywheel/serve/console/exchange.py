@@ -36,7 +36,7 @@ NUM_NEAREST = 3
 """Passages that are shown where nothing was found."""
 
 _NOTE = Markup(
-    '<sup class="note"><a href="{href}" hx-get="{href}" hx-target="#panel-body" '
+    '<sup class="note"><a href="{href}" hx-get="{href}" hx-target="#panel-body" hx-swap="innerHTML settle:0ms" '
     'aria-label="{label}">{number}</a></sup>'
 )
 

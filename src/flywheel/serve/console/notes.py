@@ -18,6 +18,7 @@ from flywheel.serve.console.markup import markdown
 
 _NOTE, _NOTE_END, _MARK, _MARK_END = "\ue000", "\ue001", "\ue002", "\ue003"
 _OWN = re.compile("[\ue000-\ue003]")
+_WHOLE = re.compile(rf"{_NOTE}\d+{_NOTE_END}|[{_MARK}{_MARK_END}]")
 _TAG_OR_OWN = re.compile(rf"<[^>]*>|{_NOTE}(\d+){_NOTE_END}|[{_MARK}{_MARK_END}]")
 _PREFIX = re.compile(r"\s*(?:(?:[-*+•>]|#{1,6}|\d{1,3}[.)])\s+)*")
 _CELL = re.compile(r"[^|]+")
@@ -100,7 +101,7 @@ def _replaced(html: Markup, element: Callable[[re.Match[str]], str]) -> Markup:
 
     def shown(match: re.Match[str]) -> str:
         is_tag = match[0].startswith("<")
-        return _OWN.sub("", match[0]) if is_tag else str(element(match))
+        return _WHOLE.sub("", match[0]) if is_tag else str(element(match))
 
     return Markup(_TAG_OR_OWN.sub(shown, str(html)))
 

@@ -79,7 +79,7 @@ function reason(error) {
 /** The answer as the server renders it, in the place of the plain text. */
 async function settle(article, id) {
   const place = `/ask/interactions/${encodeURIComponent(id)}/exchange`;
-  await htmx.ajax("GET", place, { target: article, swap: "outerHTML" });
+  await htmx.ajax("GET", place, { target: article, swap: "outerHTML settle:0ms" });
   remember();
   if (!document.getElementById(`x-${id}`)) {
     end(article, article.querySelector(".question").textContent, word("offline"), false);
@@ -130,6 +130,7 @@ function remember() {
     Object.assign(input, { type: "hidden", name: "after", value: id });
     form.append(input);
   }
+  if (last.length) box.placeholder = box.dataset.followUp;
 }
 
 function count() {

@@ -2,29 +2,33 @@
 
 const MOST_CHARS = 20000;
 
+let selected = "";
+
+function passageOf(selection) {
+  return selection.anchorNode?.parentElement?.closest("[data-passage]");
+}
+
 function cite(editor) {
-  const selection = document.getSelection();
-  const text = selection.toString().trim().slice(0, MOST_CHARS);
-  const within = selection.anchorNode?.parentElement?.closest("[data-passage]");
-  if (!text || !within || !editor.contains(within)) return;
+  if (!selected) return;
   const chip = editor.querySelector("[data-chip]").content.cloneNode(true);
-  chip.querySelector("input").value = text;
-  chip.querySelector("q").textContent = text;
+  chip.querySelector("input").value = selected;
+  chip.querySelector("q").textContent = selected;
   editor.querySelector("[data-selected]").append(chip);
-  selection.removeAllRanges();
+  document.getSelection().removeAllRanges();
 }
 
 document.addEventListener("selectionchange", () => {
   const selection = document.getSelection();
-  const passage = selection.anchorNode?.parentElement?.closest("[data-passage]");
+  const passage = passageOf(selection);
+  const text = selection.toString().trim().slice(0, MOST_CHARS);
+  if (passage && text) selected = text;
   for (const button of document.querySelectorAll("[data-cite]")) {
-    const editor = button.closest(".editing");
-    button.hidden = selection.isCollapsed || !passage || !editor.contains(passage);
+    button.hidden = !text || !passage || !button.closest(".editing").contains(passage);
   }
 });
 
-// The selection would be gone by the time of the click.
-document.addEventListener("pointerdown", (event) => {
+// Pressing the button would take the selection away, and the button with it.
+document.addEventListener("mousedown", (event) => {
   if (event.target.closest("[data-cite]")) event.preventDefault();
 });
 
@@ -32,6 +36,8 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-cite]");
   if (button) cite(button.closest(".editing"));
   event.target.closest("[data-drop]")?.closest("li").remove();
+  // Who selects words of a sentence does not tick it.
+  if (event.target.closest(".piece") && !document.getSelection().isCollapsed) event.preventDefault();
 });
 
 document.addEventListener("keydown", (event) => {
