@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from flywheel.errors import WorkspaceError
 from flywheel.records import Feedback
@@ -70,8 +72,12 @@ ROWS["0006"] = [
     """INSERT INTO jobs VALUES ('j1', 1, 'turn', '{}', 'u', 'done', '2026-01-01T00:00:00Z', NULL,
     NULL, '{}', '{}', '')""",
 ]
+# In PostgreSQL the new columns stand behind the candidates, in SQLite before them.
 ROWS["0007"] = [
-    *(row.replace("'?', '[]')", "'?', '[]', '?', 'abstain', 0.5)") for row in ROWS["0006"]),
+    *(row for row in ROWS["0006"] if "INTO interactions" not in row),
+    """INSERT INTO interactions
+    (id, at, "user", version, question, key, kind, confidence, candidates)
+    VALUES ('i1', '2026-01-01T00:00:00Z', 'u', 1, '?', '?', 'abstain', 0.5, '[]')""",
     """INSERT INTO reviews VALUES ('abstained:?', 'skip', 'u', '2026-01-01T00:00:00Z', 1)""",
     """INSERT INTO exam_rows VALUES (1, 'q1', '{"evidence_mrr": 0.5}')""",
 ]
@@ -157,6 +163,13 @@ def test_kind_and_confidence_are_taken_from_what_was_shown(url: str, revision: s
         query = select(columns.kind, columns.confidence, columns.key, func.count())
         found = conn.execute(query.group_by(columns.kind, columns.confidence, columns.key)).all()
     assert sorted(map(tuple, found)) == [("", None, "", 1), ("abstain", 0.25, "", 1100)]
+
+
+def test_sqlite_need_not_read_through_candidates_to_list_what_was_asked(tmp_path: Path) -> None:
+    make_earlier(f"sqlite:///{tmp_path}/x.db", "0006")
+    with Database.open(f"sqlite:///{tmp_path}/x.db") as database, database.read() as conn:
+        columns = [each["name"] for each in inspect(conn).get_columns("interactions")]
+    assert columns[-4:] == ["key", "kind", "confidence", "candidates"]
 
 
 def test_exam_items_of_their_first_schema_are_read(url: str) -> None:

@@ -27,9 +27,7 @@ _interactions = sa.table(
 
 
 def upgrade() -> None:
-    op.add_column("interactions", sa.Column("key", _text, nullable=False, server_default=""))
-    op.add_column("interactions", sa.Column("kind", sa.Text, nullable=False, server_default=""))
-    op.add_column("interactions", sa.Column("confidence", sa.Double))
+    _add_columns()
     _fill(op.get_bind())
     op.create_index("ix_interactions_version", "interactions", ["version"])
     op.create_index("interactions_of_user", "interactions", ["user", "at", "id"])
@@ -57,6 +55,19 @@ def upgrade() -> None:
         sa.Column("question", _text, primary_key=True),
         sa.Column("row", sa.JSON, nullable=False),
     )
+
+
+def _add_columns() -> None:
+    """SQLite reads through the candidates to what stands behind them: there the table is copied,
+    and they stay last."""
+    copies = op.get_bind().dialect.name == "sqlite"
+    with op.batch_alter_table("interactions", recreate="always" if copies else "never") as table:
+        for column in (
+            sa.Column("key", _text, nullable=False, server_default=""),
+            sa.Column("kind", sa.Text, nullable=False, server_default=""),
+            sa.Column("confidence", sa.Double),
+        ):
+            table.add_column(column, insert_before="candidates" if copies else None)
 
 
 def _partial(name: str, table: str, columns: list[str], where: str) -> None:
