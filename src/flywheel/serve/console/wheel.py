@@ -109,7 +109,7 @@ async def show_now(
         seen: the marks of what is shown; with others all of it is shown anew, and said aloud.
     """
     now = await page.run(_now, page.workspace, page.caller)
-    if now.marks == seen:
+    if now.active and now.marks == seen:
         return page.fragment("wheel/progress.html", now=now, is_new=False, **_words(page))
     headers = {"HX-Retarget": "#now", "HX-Reswap": "innerHTML"}
     if not now.active:
