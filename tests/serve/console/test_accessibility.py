@@ -3,6 +3,7 @@ empty and full; and none is wider than a phone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 PHONE, DESK = 360, 1440
 
+FILE = re.compile(r"\.\w+$")
+"""What is taken along, and is no page."""
+
 
 def addresses(visiting: Visitor) -> Iterator[str]:
     """Every page that a link leads to, one of each kind: of many documents, one."""
@@ -33,7 +37,7 @@ def addresses(visiting: Visitor) -> Iterator[str]:
         yield path
         links = visiting.page.eval_on_selector_all("a[href^='/']", "all => all.map(a => a.href)")
         paths = [each.removeprefix(visiting.url).partition("?")[0] for each in links]
-        waiting += [each for each in paths if not each.startswith(("/static", "/openapi"))]
+        waiting += [each for each in paths if not FILE.search(each)]
 
 
 def faults(page: Page) -> list[str]:
