@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from flywheel.build.questions import SYNTHETIC
 from flywheel.evaluate.calibration import Bin, reliability
@@ -21,7 +22,7 @@ from flywheel.evaluate.exam import SPLITS, Sitting, split_of
 from flywheel.evaluate.metrics import Row
 from flywheel.evaluate.text import normalise
 from flywheel.records import ExamQuestion, Passage, Score, from_json, to_json
-from flywheel.store import exam_rows
+from flywheel.store import erasures, exam_rows
 from flywheel.store.exam_rows import ExamRow, key_of
 from flywheel.wheel import answering, examination
 from flywheel.wheel.answering import Question
@@ -41,6 +42,9 @@ _MAX_HOLDERS = 5
 
 _STAGE, _CODE_VERSION, _FILE = "exam", 1, "questions.json"
 """The artifact of the questions that were made from the documents: their words are theirs."""
+
+
+_rows: WeakKeyDictionary[Workspace, tuple[object, tuple[ExamRow, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +122,17 @@ def card_of(conn: Connection, version: int) -> Card | None:
     return None if found is None else from_json(Card, found)
 
 
+def rows_of(workspace: Workspace, conn: Connection, version: int) -> Sequence[ExamRow]:
+    """How a version did on each question: kept in memory, until it sits again or something is
+    erased. Reading a thousand rows takes as long as a page may."""
+    found = exam_rows.card(conn, version)
+    state = (version, found and found["at"], found and found["exam"], erasures.count(conn))
+    kept = _rows.get(workspace)
+    if kept is None or kept[0] != state:
+        kept = _rows[workspace] = (state, tuple(exam_rows.list_rows(conn, version)))
+    return kept[1]
+
+
 def made_of(
     workspace: Workspace, version: Version, rows: Sequence[ExamRow]
 ) -> list[ExamQuestion] | None:
@@ -158,7 +173,7 @@ def _card(sitting: Sitting) -> Card:
     rows = sitting.rows
     digests = sorted(digest_of(row.question) for row in rows)
     return Card(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         num_questions=len(rows),
         num_made=sum(SYNTHETIC in row.question.tags for row in rows),
         exam=hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest(),

@@ -15,7 +15,6 @@ from flywheel.store import exam_rows
 from flywheel.store.exam_rows import ExamRow, key_of
 from flywheel.wheel import answering, exam_card, examination
 from flywheel.wheel.answering import Question
-from flywheel.wheel.exam_card import digest_of
 from flywheel.wheel.exam_questions import Held, held_of, listing, readable
 
 if TYPE_CHECKING:
@@ -78,9 +77,9 @@ def hardest(
         tag: only questions that carry it; empty is all.
     """
     with workspace.database.read() as conn:
-        rows = {each.question: each for each in exam_rows.list_rows(conn, version.number)}
+        rows = {each.question: each for each in exam_card.rows_of(workspace, conn, version.number)}
     asked = _asked(workspace, version, rows)
-    same = [each for each in asked if digest_of(each.question) == rows[each.key].digest]
+    same = [each for each in asked if each.content == rows[each.key].digest]
     shown = same if labels is None else readable(workspace, same, labels, version.number)
     hard = [Hard(held=each, row=rows[each.key]) for each in shown if _is_hard(rows[each.key])]
     tags = sorted({tag for each in hard for tag in each.held.question.tags})
@@ -124,7 +123,9 @@ def question_of(
     rows = {key: row}
     if row.made:
         with workspace.database.read() as conn:
-            rows = {each.question: each for each in exam_rows.list_rows(conn, version.number)}
+            rows = {
+                each.question: each for each in exam_card.rows_of(workspace, conn, version.number)
+            }
     found = [each for each in _asked(workspace, version, rows) if each.key == key]
     shown = found if labels is None else readable(workspace, found, labels, version.number)
     return next(iter(shown), None)

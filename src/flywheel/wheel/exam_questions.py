@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flywheel.errors import FlywheelError, UsageError
@@ -20,10 +21,10 @@ from flywheel.evaluate.exam import Split, split_of
 from flywheel.learn import groups
 from flywheel.learn.feedback import normal_form
 from flywheel.records import ExamQuestion
-from flywheel.store import audit, corrections, documents, exam_items, exam_rows, versions
+from flywheel.store import audit, corrections, documents, exam_items, versions
 from flywheel.store.exam_items import ExamItem
 from flywheel.store.exam_rows import ExamRow, key_of
-from flywheel.wheel import exam_file, growth
+from flywheel.wheel import exam_card, exam_file, growth
 from flywheel.wheel.evidence import MAX_LOOKED_UP, locate_all
 from flywheel.wheel.exam_card import digest_of
 from flywheel.wheel.exam_file import ExamLine
@@ -51,6 +52,8 @@ class Held:
     key: str
     question: ExamQuestion
     language: Split
+    content: str
+    """Of what it asks and expects: `digest_of`."""
     digest: str = ""
     """Of its line in the file; empty where it was drawn, and is changed in the review."""
 
@@ -161,10 +164,10 @@ def readable(
     with workspace.database.read() as conn:
         champion = versions.champion(conn)
         number = version or (champion.number if champion else 0)
-        rows = exam_rows.list_rows(conn, number)
+        rows = exam_card.rows_of(workspace, conn, number)
         sat = {(each.question, each.digest): each for each in rows}
         asked = [each for each in questions if each.question.evidence]
-        known = {each.key: sat.get((each.key, digest_of(each.question))) for each in asked}
+        known = {each.key: sat.get((each.key, each.content)) for each in asked}
         access = _access(conn, [each for each in known.values() if each])
     new = [each for each in asked if known[each.key] is None][:MAX_LOOKED_UP]
     located = locate_all(workspace, [each.question.evidence for each in new], labels)
@@ -266,24 +269,30 @@ def near(workspace: Workspace, question: str, labels: Sequence[str] | None, key:
 def _every(workspace: Workspace) -> list[Held]:
     """The file's questions, and the drawn ones that have their answers: `examination.own`."""
     lines = exam_file.lines(workspace)
-    known = {line.question.id for line in lines}
-    known |= {normal_form(line.question.question) for line in lines}
     with workspace.database.read() as conn:
         grown = growth.grown(conn)
-    return [
-        *(held_of(line.question, line.digest) for line in lines),
-        *(
-            held_of(each)
-            for each in grown
-            if known.isdisjoint((each.id, normal_form(each.question)))
-        ),
-    ]
+    held = _held_lines(lines)
+    if not grown:
+        return list(held)
+    known = {line.question.id for line in lines}
+    known |= {normal_form(line.question.question) for line in lines}
+    new = (each for each in grown if known.isdisjoint((each.id, normal_form(each.question))))
+    return [*held, *map(held_of, new)]
+
+
+@lru_cache(maxsize=4)
+def _held_lines(lines: tuple[ExamLine, ...]) -> tuple[Held, ...]:
+    return tuple(held_of(line.question, line.digest) for line in lines)
 
 
 def held_of(question: ExamQuestion, digest: str = "") -> Held:
     """A question as it is shown."""
     return Held(
-        key=key_of(question.id), question=question, language=split_of(question), digest=digest
+        key=key_of(question.id),
+        question=question,
+        language=split_of(question),
+        content=digest_of(question),
+        digest=digest,
     )
 
 
