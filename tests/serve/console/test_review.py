@@ -35,7 +35,8 @@ def ask(served: Served, question: str, role: Any = "asker") -> dict[str, Any]:
             json={"model": "flywheel", "messages": [{"role": "user", "content": question}]},
         )
     told = reply.json()
-    return {**told["flywheel"], "answer": told["choices"][0]["message"]["content"]}
+    first = told["choices"][0]
+    return {**told["flywheel"], **first["flywheel"], "answer": first["message"]["content"]}
 
 
 def form_of(page: str) -> dict[str, str]:
