@@ -51,7 +51,7 @@ PAGES = ("/ask", "/review", "/documents", "/exam", "/wheel", "/settings")
 SEARCH = "heron"
 """What is looked for where a page lets one look for something: a ninth of all is about it."""
 WARM_UPS = 2
-MAX_KINDS = 80
+MAX_KINDS = 120
 MAX_MS, MAX_BYTES = 100.0, 150_000
 PAINTS = 3
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -134,15 +134,24 @@ class Client:
             headers["HX-Request"] = "true"
         started = time.perf_counter()
         try:
-            self._connection.request("GET", place, headers=headers)
-            reply = self._connection.getresponse()
-            body = reply.read()
-        except (OSError, http.client.HTTPException):  # the next one comes over another connection
-            self._connection.close()
-            return Reply(status=0, body=b"", seconds=time.perf_counter() - started, type="")
+            reply, body = self._sent(place, headers)
+        except (OSError, http.client.HTTPException):  # after a failure the server hangs up
+            started = time.perf_counter()
+            reply, body = self._sent(place, headers)
         seconds = time.perf_counter() - started
         kind = reply.headers.get("Content-Type") or ""
         return Reply(status=reply.status, body=body, seconds=seconds, type=kind)
+
+    def _sent(
+        self, place: str, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        try:
+            self._connection.request("GET", place, headers=headers)
+            reply = self._connection.getresponse()
+            return reply, reply.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
 
 
 class _Reader(HTMLParser):
