@@ -114,7 +114,7 @@ def _charts(workspace: Workspace, labels: Sequence[str] | None, t: Words) -> tup
         _histogram("lengths_en", lengths, chinese=False),
         Chart(name="copies", bars=_copies(t, overview)),
     )
-    return tuple(each for each in charts if any(bar.value for bar in each.bars))
+    return tuple(each for each in charts if each.bars)
 
 
 def _named(
@@ -132,6 +132,7 @@ def _named(
             colour=colours.get(name, colour),
         )
         for name, count in counts.items()
+        if count
     )
 
 
