@@ -6,6 +6,7 @@ On the caller's connection. Who may read it, and what is waiting at all, is for 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import get_args
@@ -130,11 +131,24 @@ def waiting_corrections(conn: Connection) -> list[WaitingCorrection]:
         columns.verified,
         columns.disputed,
         columns.review,
-        columns.access,
+        # As text, since thousands say the same few things.
+        cast(columns.access, Text),
     ).where(columns.withdrawn == "", waits)
+    rows = conn.execute(query.order_by(columns.at, columns.number)).all()
+    read = {text: tuple(json.loads(text)) for text in {row[-1] for row in rows}}
     return [
-        WaitingCorrection(**{**row._mapping, "access": tuple(row.access)})
-        for row in conn.execute(query.order_by(columns.at, columns.number))
+        WaitingCorrection(
+            id=id,
+            key=key,
+            question=question,
+            answer=answer,
+            at=at,
+            verified=verified,
+            disputed=disputed,
+            review=review,
+            access=read[access],
+        )
+        for id, key, question, answer, at, verified, disputed, review, access in rows
     ]
 
 
@@ -218,7 +232,8 @@ def flags(conn: Connection, limit: int) -> list[Flag]:
     columns, later = feedback.c, feedback.alias()
     taken_back = exists().where(
         later.c.interaction == columns.interaction,
-        later.c.kind == "retract",
+        # As no bare column, lest all that was ever taken back is gone through for each flag.
+        func.coalesce(later.c.kind, "") == "retract",
         later.c.user == columns.user,
         func.coalesce(later.c.candidate, 0) == func.coalesce(columns.candidate, 0),
         later.c.at >= columns.at,
