@@ -260,9 +260,9 @@ def test_work_on_documents_is_told_to_whoever_may_read_them(
     assert every.post(f"/wheel/jobs/{hidden.id}/cancel").status_code == 303
 
 
-@pytest.mark.parametrize("id", ["0" * 32, "x", "%ff", "字", "a" * 5000])
-def test_job_that_is_not_there_is_not_cancelled(owner: httpx.Client, id: str) -> None:
-    assert owner.post(f"/wheel/jobs/{id}/cancel").status_code == 404
+def test_job_that_is_not_there_is_not_cancelled(owner: httpx.Client) -> None:
+    for id in ("0" * 32, "x", "%ff", "字", "a" * 5000):
+        assert owner.post(f"/wheel/jobs/{id}/cancel").status_code == 404, id
 
 
 def test_version_tells_what_it_is_made_of(two: Workspace, owner: httpx.Client) -> None:

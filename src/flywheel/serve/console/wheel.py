@@ -19,7 +19,7 @@ from flywheel.serve.console import wheel_figures, wheel_health, wheel_versions
 from flywheel.serve.console.page import CuratorPage, OwnerPage, Page, PageError, PageForm
 from flywheel.serve.console.rendering import moment
 from flywheel.serve.console.wheel_versions import overview
-from flywheel.serve.console.wheel_words import duration, reason, stage
+from flywheel.serve.console.wheel_words import duration, reason, slug, stage
 from flywheel.store.jobs import Job, JobKind, TurnArguments
 from flywheel.wheel import jobs
 from flywheel.wheel.keys import Caller
@@ -60,9 +60,10 @@ class Now:
 
     @property
     def marks(self) -> str:
-        """What tells whether more than the progress is another one."""
+        """What tells whether more is another one than how much of a stage is done."""
         last = self.last.id[:8] if self.last else ""
-        return ".".join([last, *(f"{each.id[:8]}-{each.state}" for each in self.active)])
+        active = (f"{each.id[:8]}-{each.state}-{slug(each.progress.stage)}" for each in self.active)
+        return ".".join([last, *active])
 
     @property
     def seconds(self) -> float:
