@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log2
 from typing import Literal
 
@@ -49,11 +50,15 @@ def teaches(stakes: Stakes) -> float:
     No figure of any exam is in it, and none of its constants was fitted.
     """
     density = log2(1 + max(stakes.num_asked, 0))
-    return density * _uncertainty(stakes) * (1 + disagreement(stakes.votes))
+    return (
+        density * _uncertainty(stakes.served, stakes.confidence) * (1 + disagreement(stakes.votes))
+    )
 
 
 def disagreement(votes: Sequence[int]) -> float:
     """Vote entropy (Dagan and Engelson, 1995) from 0, all say the same, to 1, all otherwise."""
+    if len(votes) < 2:
+        return 0.0
     counts = [each for each in votes if each > 0]
     num_votes = sum(counts)
     if len(counts) < 2:
@@ -61,9 +66,10 @@ def disagreement(votes: Sequence[int]) -> float:
     return _entropy([each / num_votes for each in counts]) / log2(num_votes)
 
 
-def _uncertainty(stakes: Stakes) -> float:
-    sure = min(max(stakes.confidence, 0.0), 1.0)
-    wrong = {"nothing": 1.0, "answer": 1 - sure, "objected": max(0.5, 1 - sure)}[stakes.served]
+@lru_cache(maxsize=1024)
+def _uncertainty(served: Served, confidence: float) -> float:
+    sure = min(max(confidence, 0.0), 1.0)
+    wrong = {"nothing": 1.0, "answer": 1 - sure, "objected": max(0.5, 1 - sure)}[served]
     return max(wrong, _entropy([sure, 1 - sure]))
 
 

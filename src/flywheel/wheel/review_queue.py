@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
+from weakref import WeakKeyDictionary
 
 from flywheel.learn.feedback import UNFOUND, normal_form
 from flywheel.learn.teaching import Stakes, teaches
@@ -87,10 +88,37 @@ class Queue:
         return {kind: found[kind] for kind in KINDS}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """A queue, and what it was read after: the last commit, and the bursts that were known."""
+
+    commits: int
+    bursts: tuple[Burst, ...]
+    queue: Queue
+
+
+_memory: WeakKeyDictionary[Workspace, dict[str, _Known]] = WeakKeyDictionary()
+_MAX_REMEMBERED = 20
+"""Curators whose queues are remembered: each takes a megabyte at most."""
+
+
 def queue(workspace: Workspace, caller: Caller) -> Queue:
-    """What waits for a curator."""
+    """What waits for a curator. Read once, as long as nothing is committed."""
+    commits, bursts = workspace.database.commits(), burst_memory.bursts(workspace)
+    remembered = _memory.setdefault(workspace, {})
+    known = remembered.get(caller.key)
+    if known and known.commits == commits and known.bursts is bursts:
+        return known.queue
+    found = _read(workspace, caller, bursts)
+    if commits is not None:
+        if len(remembered) >= _MAX_REMEMBERED:
+            remembered.clear()
+        remembered[caller.key] = _Known(commits=commits, bursts=bursts, queue=found)
+    return found
+
+
+def _read(workspace: Workspace, caller: Caller, bursts: Sequence[Burst]) -> Queue:
     held = held_out(workspace)
-    bursts = burst_memory.bursts(workspace)
     with workspace.database.read() as conn:
         collecting = _Collecting(conn, caller, held)
         found = [
