@@ -84,7 +84,18 @@ def test_waiting_documents_are_those_that_no_version_holds(blank: Domain) -> Non
     blank.write("tyres.md", "# Tyres\n\nThe tyre pressure is 2.4 bar in front.\n")
     blank.add()
     after = document_report.standing(blank.workspace)
-    assert (after.version, after.num_waiting) == (1, 1)
+    assert (after.version, after.num_waiting, after.has_changes) == (1, 1, False)
+
+
+def test_changes_of_documents_that_a_version_holds_wait_too(blank: Domain) -> None:
+    blank.write("doors.md", "# Doors\n\nEvery door opens from inside by pulling twice.\n")
+    blank.add()
+    blank.turn()
+    assert not document_report.standing(blank.workspace).has_changes
+    blank.write("doors.md", "# Doors\n\nEvery door opens from inside by pulling only once.\n")
+    blank.add()
+    assert document_report.standing(blank.workspace).has_changes
+    assert not document_report.standing(blank.workspace, ("hr",)).has_changes
 
 
 @pytest.mark.parametrize(

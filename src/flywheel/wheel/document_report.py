@@ -94,6 +94,8 @@ class Standing:
     """The version that serves; None before the first turn."""
     num_waiting: int
     """Kept documents that it holds nothing of."""
+    has_changes: bool
+    """The next turn would find other passages in the documents that it holds."""
 
 
 @dataclass(slots=True)
@@ -121,7 +123,11 @@ def lengths(workspace: Workspace, labels: Sequence[str] | None = None) -> tuple[
 
 def standing(workspace: Workspace, labels: Sequence[str] | None = None) -> Standing:
     """What waits for the next turn, of what these labels may read."""
-    return _remembered(workspace, "standing", labels, _standing)
+
+    def compared(conn: Connection, labels: Sequence[str] | None) -> Standing:
+        return _standing(workspace, conn, labels)
+
+    return _remembered(workspace, "standing", labels, compared)
 
 
 def _remembered(
@@ -198,12 +204,16 @@ def _findings(found: Sequence[dict[str, int]]) -> tuple[Finding, ...]:
     )
 
 
-def _standing(conn: Connection, labels: Sequence[str] | None) -> Standing:
+def _standing(workspace: Workspace, conn: Connection, labels: Sequence[str] | None) -> Standing:
     champion = versions.champion(conn)
     index = champion.bundle["index"] if champion else ""
+    num_waiting = document_list.count_unheld(conn, index, labels)
+    # Of all documents together: whom some are closed to, it tells of nothing.
+    is_asked = champion is not None and labels is None and not num_waiting
     return Standing(
         version=champion.number if champion else None,
-        num_waiting=document_list.count_unheld(conn, index, labels),
+        num_waiting=num_waiting,
+        has_changes=is_asked and workspace.index_key(documents.passages_digest(conn)) != index,
     )
 
 

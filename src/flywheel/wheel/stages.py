@@ -22,7 +22,6 @@ from flywheel.errors import WorkspaceError
 from flywheel.evaluate import metrics
 from flywheel.evaluate.text import coverage, rouge_l
 from flywheel.records import Example, ExamQuestion, Passage, Preference, from_json, to_json
-from flywheel.search import index as search_index
 from flywheel.search.index import PassageIndex, build_index
 from flywheel.store import documents, interactions
 from flywheel.wheel import growth, learning
@@ -104,9 +103,7 @@ def index_without(
 
 
 def _index_of(workspace: Workspace, digest: str, passages: Iterable[Passage]) -> str:
-    embedder = workspace.embedder
-    inputs = {"passages": digest, "embedding": embedder.fingerprint if embedder else ""}
-    key = workspace.artifacts.key("index", search_index.CODE_VERSION, inputs)
+    key, embedder = workspace.index_key(digest), workspace.embedder
     workspace.artifacts.build("index", key, lambda folder: _build(folder, passages, embedder))
     return key
 

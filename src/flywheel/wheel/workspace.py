@@ -185,6 +185,14 @@ class Workspace:
         """The embedding model that the settings name, if any."""
         return self._embedder(self.settings.search.embedding)
 
+    def index_key(self, digest: str) -> str:
+        """The artifact's key of an index of the passages with this digest, as a turn makes it."""
+        from flywheel.search.index import CODE_VERSION
+
+        embedder = self.embedder
+        inputs = {"passages": digest, "embedding": embedder.fingerprint if embedder else ""}
+        return self.artifacts.key("index", CODE_VERSION, inputs)
+
     def _embedder(self, name: str) -> Embedder | None:
         """A model by its name, which in an older version need not be the one in the settings."""
         if not name:

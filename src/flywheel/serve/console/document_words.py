@@ -31,6 +31,9 @@ TONES: dict[Fate, str] = {
 }
 """How each fate is coloured."""
 
+MAX_LABELS = 60
+"""Labels that a form offers; others are written."""
+
 _UNITS = ("kb", "mb", "gb")
 
 
@@ -88,7 +91,7 @@ def known_labels(page: Page) -> tuple[str, ...]:
     if page.caller.access is not None:
         return tuple(sorted(set(page.caller.access) - {PUBLIC}))
     found = document_report.overview(page.workspace).labels
-    return tuple(each for each in found if each != PUBLIC)
+    return tuple(each for each in found if each != PUBLIC)[:MAX_LABELS]
 
 
 def chosen_labels(ticked: Iterable[str], written: str) -> list[str]:

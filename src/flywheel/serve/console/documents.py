@@ -48,7 +48,7 @@ MAX_CHOICES = 100
 MAX_ACTIVE = 5
 """Jobs that the page shows as under way."""
 
-_Word = Annotated[str, Query(max_length=1000)]
+_Word = Annotated[str, Query(max_length=4096)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
