@@ -386,10 +386,11 @@ class _Filling:
     def _others(self, sample: Sequence[Interaction]) -> None:
         """Jobs, the log of acts, exam items, reviews and keys."""
         numbers, database = self._numbers, self._workspace.database
+        reasons = self._workspace.champion().reasons
 
         def write(conn: Connection) -> None:
             for number in range(numbers.jobs):
-                jobs.put(conn, self._job(number))
+                jobs.put(conn, self._job(number, reasons))
             for number in range(numbers.audit):
                 action = self._random.choice(_ACTIONS)
                 at, user = self._at(number / numbers.audit), self._user()
@@ -409,14 +410,18 @@ class _Filling:
         for number in range(numbers.keys):
             keys.add(database, f"user {number}", "asker", days=30)
 
-    def _job(self, number: int) -> Job:
-        at = self._at(number / self._numbers.jobs)
+    def _job(self, number: int, reasons: Sequence[str]) -> Job:
+        at, version = self._at(number / self._numbers.jobs), 1 + number % self._numbers.versions
+        result = {
+            "version": version, "decision": "promoted" if version % 3 else "kept",
+            "reasons": list(reasons), "champion": version, "seconds": 9.5,
+        }  # fmt: skip
+        has_failed = number % 9 == 0
         return Job(
             id=f"{self._random.getrandbits(128):032x}", arguments=TurnArguments(), user="owner",
             created_at=at, started_at=at, ended_at=at, attempts=1,
-            state="failed" if number % 9 == 0 else "done",
-            result={} if number % 9 == 0 else {"version": 1, "decision": "kept", "seconds": 9.5},
-            error="The disk is full." if number % 9 == 0 else "",
+            state="failed" if has_failed else "done", result={} if has_failed else result,
+            error="The disk is full." if has_failed else "",
         )  # fmt: skip
 
     def _user(self) -> str:
