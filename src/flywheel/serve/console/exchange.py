@@ -36,8 +36,7 @@ NUM_NEAREST = 3
 """Passages that are shown where nothing was found."""
 
 _NOTE = Markup(
-    '<sup class="note"><a href="{href}" hx-get="{href}" hx-target="#panel-body" hx-swap="innerHTML settle:0ms" '
-    'aria-label="{label}">{number}</a></sup>'
+    '<sup class="note"><a href="{href}" data-panel aria-label="{label}">{number}</a></sup>'
 )
 
 Tone = Literal["neutral", "good", "warn", "bad", "info"]
@@ -143,8 +142,9 @@ class Exchange:
 
     @property
     def reply(self) -> str:
-        """What a follow-up may refer to."""
-        return self.interaction.candidates[0].answer[:2000] if self.interaction.candidates else ""
+        """What a follow-up may choose from: of other answers it takes nothing."""
+        first = next(iter(self.interaction.candidates), None)
+        return first.answer if first and first.kind == "ask_back" else ""
 
 
 def exchange(workspace: Workspace, id: str, caller: Caller, t: Words) -> Exchange | None:

@@ -200,6 +200,15 @@ document.addEventListener("submit", (event) => {
   location.assign("/ask");
 });
 
+// What else is shown beside the page: in the panel, unless the browser is asked for a tab.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-panel]");
+  if (!link || !panel || event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return;
+  event.preventDefault();
+  const place = link.getAttribute("href");
+  htmx.ajax("GET", place, { target: "#panel-body", swap: "innerHTML settle:0ms", source: link });
+});
+
 // What htmx loads into the panel is shown in it; what was sent from there closes it.
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target?.id !== "panel-body") return;
