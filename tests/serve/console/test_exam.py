@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
 from flywheel.evaluate import metrics
 from flywheel.records import Feedback
 from flywheel.serve.console.exam_words import SECTIONS
 from flywheel.serve.console.words import PageLanguage, Words, catalogue
 from flywheel.store import jobs as job_store
+from flywheel.store import tables
 from flywheel.store.jobs import Job, Progress, TurnArguments
-from flywheel.wheel import jobs
+from flywheel.wheel import exam_file, jobs, keys
 from flywheel.wheel.exam_card import sit_again
 from flywheel.wheel.feedback import accept
+from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.serve.conftest import Served
@@ -118,6 +122,39 @@ def test_workspace_without_an_exam_is_told_how_to_write_one(
     [line] = (served.workspace.root / "exam.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line)["evidence"] == [LOCK]
     assert keys_of(client.get("/exam/questions").text).keys() == {"Where is it?"}
+
+
+def test_before_the_first_turn_every_page_says_what_to_do(
+    tmp_path: Path, signed_in: SignedIn
+) -> None:
+    from tests.serve.conftest import serving
+
+    from flywheel.serve.app import create_app
+
+    with Workspace.init(tmp_path / "workspace") as workspace:
+        secret = keys.add(workspace.database, "ines", "owner").secret
+        with serving(create_app(workspace)) as url:
+            client = signed_in(url, secret)
+            assert "No version has sat an exam yet" in client.get("/exam").text
+            assert "Write an exam" in client.get("/exam/questions").text
+            for place in ("/exam/hardest", "/exam/feedback", "/exam/questions/new"):
+                assert client.get(place).status_code == 200, place
+            assert "Nothing was asked yet" in client.get("/exam/feedback/series").text
+            assert client.get("/exam/metrics.svg").status_code == 404
+            saved = post(client, "/exam/questions", question="Where?", answer="There.")
+            assert saved.status_code == 200 and len(exam_file.lines(workspace)) == 1
+
+
+def test_version_without_rows_says_so_and_offers_to_sit(
+    served: Served, signed_in: SignedIn
+) -> None:
+    served.workspace.database.write(lambda conn: conn.execute(delete(tables.exam_rows)))
+    client = signed_in(served.url, served.secrets["curator"])
+    card = client.get("/exam").text
+    assert "was not kept" in card and "Sit the exam" in card
+    assert "Evidence among the first ten passages: " in card, "what the version itself keeps"
+    assert "Let it sit the exam again" in client.get("/exam/hardest").text
+    assert client.get("/exam/calibration.svg").status_code == 200
 
 
 def test_version_that_nobody_has_is_said_not_to_be_there(curator: httpx.Client) -> None:
