@@ -307,6 +307,42 @@ def test_hostile_markup_stays_text(served: Served, ines: httpx.Client) -> None:
         assert "javascript:x" not in shown.replace("[a](javascript:x)", "")
 
 
+def test_passages_are_found_and_cited_in_a_browser(
+    served: Served, visitor: Callable[..., Visitor]
+) -> None:
+    from playwright.sync_api import expect
+
+    suggest(served.workspace, "s", ASKED, "On the egde.")
+    visiting = visitor(served.url, served.key("owner", "ines"))
+    page = visiting.go("/review")
+    expect(page.locator("#item")).to_be_focused()
+    page.keyboard.press("e")
+    page.get_by_label(EVIDENCE).check()
+    page.keyboard.press("Escape")
+    page.locator("#item-answer").fill("On the edge.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#review-said")).to_contain_text("0 left")
+    answer = ask(served, ASKED)
+    assert (answer["answer"], answer["citations"][0]["quote"]) == ("On the edge.", EVIDENCE)
+    page.keyboard.press("u")
+    expect(page.locator("#item")).to_be_focused()
+    assert visiting.complaints == []
+
+
+def test_old_answer_is_filled_in_meanwhile_and_others_are_looked_for_in_a_browser(
+    served: Served, visitor: Callable[..., Visitor]
+) -> None:
+    from playwright.sync_api import expect
+
+    correct(served.workspace, "c", ASKED, "Somewhere.", "olaf")
+    flag(served.workspace, "f", ask(served, ASKED)["interaction"])
+    page = visitor(served.url, served.key("owner", "ines")).go("/review")
+    expect(page.locator("#item-answer")).to_have_value("Somewhere.")
+    page.locator("#find-passages").fill("wallbox tyre pressure")
+    expect(page.locator("#more-passages")).to_contain_text("tyre pressure")
+    expect(page.locator("#item-question")).to_have_text(ASKED)
+
+
 def test_queue_is_worked_through_by_keys_alone(
     served: Served, visitor: Callable[..., Visitor]
 ) -> None:
