@@ -108,7 +108,7 @@ def test_list_says_what_became_of_each_file_and_why(filled: Served, owner: httpx
 def test_list_is_chinese_for_who_reads_chinese(filled: Served, signed_in: SignedIn) -> None:
     page = text_of(signed_in(filled.url, filled.secrets["owner"], "zh").get("/documents"))
     for told in (
-        "保留了更新的一版: 年假规定-2025.md",
+        "保留了更新的一版： 年假规定-2025.md",
         "内容太短，无法引用",
         "已被取代 2",
         "简体中文",

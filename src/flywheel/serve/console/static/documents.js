@@ -3,10 +3,12 @@
 
 const MAX_FILES = 100; // of one form, as /v1/documents takes them
 const MAX_BYTES = 64 * 1024 * 1024; // of one form, so that what is sent early is read early
+const MAX_FOLLOWED = 3; // jobs that are asked for each second; a large folder makes many
 
 const upload = document.getElementById("upload");
 const words = upload?.dataset ?? {};
 const waiting = [];
+const sent = [];
 let isSending = false;
 
 function sizeOf(bytes) {
@@ -92,17 +94,20 @@ function showProgress(taken, loaded) {
 function settle(taken, status, reply) {
   if (status === 202) {
     const ignored = new Set(reply.left_out.map((each) => each.name));
+    const rows = [];
     for (const { name, row } of taken) {
       if (ignored.has(name)) say(row, words.leftOut, "bad");
-      else row.remove();
+      else {
+        say(row, words.sent);
+        rows.push(row);
+      }
     }
-    follow(reply.id);
+    sent.push({ id: reply.id, rows });
+    followNext();
   } else {
     const told = problem(status, reply?.error?.code, reply?.error?.param);
     for (const { row } of taken) say(row, told, "bad");
   }
-  const rows = upload.querySelector("[data-rows]");
-  upload.querySelector("[data-list]").hidden = !rows.children.length;
 }
 
 function problem(status, code, param) {
@@ -115,13 +120,20 @@ function problem(status, code, param) {
   return words.refused;
 }
 
-function follow(id) {
-  const place = document.createElement("div");
-  place.setAttribute("hx-get", `/documents/jobs/${encodeURIComponent(id)}`);
-  place.setAttribute("hx-trigger", "load");
-  place.setAttribute("hx-swap", "outerHTML");
-  document.getElementById("jobs").prepend(place);
-  window.htmx.process(place);
+/** Lets the section of a job say what becomes of its files, in place of their rows. */
+function followNext() {
+  const jobs = document.getElementById("jobs");
+  while (sent.length && jobs.querySelectorAll("[hx-get]").length < MAX_FOLLOWED) {
+    const { id, rows } = sent.shift();
+    for (const row of rows) row.remove();
+    const place = document.createElement("div");
+    place.setAttribute("hx-get", `/documents/jobs/${encodeURIComponent(id)}`);
+    place.setAttribute("hx-trigger", "load");
+    place.setAttribute("hx-swap", "outerHTML");
+    jobs.prepend(place);
+    window.htmx.process(place);
+  }
+  upload.querySelector("[data-list]").hidden = !upload.querySelector("[data-rows] > li");
 }
 
 function labels() {
@@ -155,6 +167,7 @@ async function dropped(transfer) {
 }
 
 if (upload) {
+  document.addEventListener("htmx:load", followNext);
   const drop = upload.querySelector("[data-drop]");
   document.addEventListener("dragover", (event) => {
     if (![...event.dataTransfer.types].includes("Files")) return;
