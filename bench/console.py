@@ -41,7 +41,7 @@ from flywheel.store.tables import interactions as interactions_table
 from flywheel.wheel import keys
 from flywheel.wheel.workspace import Workspace
 from load import percentile
-from serving import free_port, running
+from serving import cpu_seconds, free_port, running, since
 from table import print_table
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class Measured:
 
     address: Address
     ms: list[float] = field(default_factory=list)
+    cpu_ms: float = 0
+    """Of the server's process, for each request: what others on the machine do counts less."""
     status: int = 0
     num_bytes: int = 0
     whole: int = 0
@@ -233,14 +235,19 @@ def _page_of(place: str) -> str:
 
 
 def measured(
-    client: Client, workspace: Workspace, address: Address, num: int, number: int
+    client: Client, workspace: Workspace, address: Address, num: int, number: int, pid: int
 ) -> Measured:
-    """What an address takes and weighs."""
+    """What an address takes and weighs.
+
+    Args:
+        pid: of the server.
+    """
     with workspace.database.read() as conn:
         [line] = interactions.list_page(conn, OWNER, limit=1)
         like = interactions.get(conn, line.id)
     assert like is not None
     told = Measured(address=address)
+    before = cpu_seconds(pid)
     for time_ in range(WARM_UPS + num):
         asked, act = one_more(number * 1000 + time_, like)
         put = partial(interactions.put, interaction=asked, key=f"late {time_}")
@@ -250,7 +257,9 @@ def measured(
         reply = client.get(address.place, address.is_part)
         if time_ >= WARM_UPS:
             told.ms.append(1000 * reply.seconds)
+            told.cpu_ms = 1000 * sum(since(pid, before).values()) / len(told.ms)
             continue
+        before = cpu_seconds(pid)
         told.status, told.num_bytes = reply.status, len(reply.body)
         if reply.status != 200:
             break
@@ -323,7 +332,7 @@ def rows(every: Sequence[Measured], shown: Mapping[str, tuple[str, str]]) -> lis
         mark = "…" if each.address.is_part else ""
         if each.status != 200:
             missing = "missing" if each.status == 404 else f"status {each.status}"
-            table.append([f"{each.address.kind}{mark}", missing, *[""] * 6])
+            table.append([f"{each.address.kind}{mark}", missing, *[""] * 7])
             continue
         paint, task = shown.get(each.address.place, ("", ""))
         over = " !" if each.is_over else ""
@@ -333,6 +342,7 @@ def rows(every: Sequence[Measured], shown: Mapping[str, tuple[str, str]]) -> lis
                 f"{each.address.first_ms:.0f}",
                 f"{percentile(each.ms, 50):.0f}",
                 f"{percentile(each.ms, 95):.0f}",
+                f"{each.cpu_ms:.0f}",
                 f"{each.num_bytes / 1000:.1f}",
                 f"{each.whole / 1000:.0f}" if each.whole else "",
                 paint,
@@ -377,14 +387,14 @@ def main() -> None:
         )
         port = free_port()
         command = [*measure.FLYWHEEL, "-w", str(root), "serve", "--port", str(port)]
-        stack.enter_context(running("Flywheel", command, port))
+        server = stack.enter_context(running("Flywheel", command, port))
         workspace = stack.enter_context(Workspace.open(root))
         client = Client(port)
         client.sign_in(keys.add(workspace.database, OWNER, "owner", days=1).secret)
         every = [each for each in found(client) if options.only in each.place]
         print(f"{len(every)} kinds of addresses", file=sys.stderr, flush=True)
         told = [
-            measured(client, workspace, each, options.requests, number)
+            measured(client, workspace, each, options.requests, number, server.pid)
             for number, each in enumerate(every)
         ]
         shown = paints(port, client.cookie)
@@ -396,6 +406,7 @@ def main() -> None:
             "first ms",
             "p50 ms",
             "p95 ms",
+            "CPU ms",
             "kB",
             "kB with scripts",
             "paint ms",
