@@ -19,10 +19,10 @@ from tests.wheel.reviewing import (
 )
 
 from flywheel.store import interactions
-from flywheel.wheel import sight
+from flywheel.wheel import review_queue, sight
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.keys import Caller
-from flywheel.wheel.review_queue import KINDS, queue
+from flywheel.wheel.review_queue import KINDS, queue, queue_without
 from flywheel.wheel.review_sight import readable
 
 if TYPE_CHECKING:
@@ -160,3 +160,18 @@ def test_many_interactions_are_seen_as_each_of_them_is(domain: Domain) -> None:
             one_by_one = {id for id in ids if sight.interaction(workspace, id, caller)}
             assert readable(conn, [*ids, "gone"], caller) == one_by_one
         assert interactions.get(conn, "gone") is None
+
+
+def test_queue_after_a_decision_is_the_one_of_a_moment_ago_without_the_item(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id in ("a", "b"):
+        put_asked(workspace, id, f"Where is part {id}?")
+    before = queue(workspace, INES).items
+    put_asked(workspace, "c", "Where is part c?")
+    after = queue_without(workspace, INES, before[0].name)
+    assert after.items == before[1:]
+    assert queue_without(workspace, INES, before[1].name).items == ()
+    assert len(queue(workspace, INES).items) == 3
+    monkeypatch.setattr(review_queue, "MOMENT_SECONDS", -1.0)
+    assert len(queue_without(workspace, INES, before[0].name).items) == 3

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
 
-MOST_ACTS = 100
+MOST_ACTS = 40
 """Acts of one burst that are shown; a decision is on all of them."""
 
 

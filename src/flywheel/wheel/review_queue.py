@@ -11,9 +11,10 @@ and what deciding on it does (review_decisions.py).
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -42,6 +43,9 @@ ABOUT_QUESTIONS: tuple[ItemKind, ...] = ("abstained", "unsure")
 
 CORRECTIONS = "corrections"
 """What decisions on corrections are kept under, whatever they waited for."""
+
+MOMENT_SECONDS = 10.0
+"""How old a queue may be that the next item is taken from."""
 
 MOST = 200
 """Questions of one kind that are looked through: nobody decides on more before they change."""
@@ -92,12 +96,14 @@ class Queue:
 class _Known:
     """A queue, and what it was read after: the last commit, and the bursts that were known."""
 
-    commits: int
+    commits: int | None
     bursts: tuple[Burst, ...]
     queue: Queue
+    at: float
 
 
 _memory: WeakKeyDictionary[Workspace, dict[str, _Known]] = WeakKeyDictionary()
+_clock = time.monotonic
 _MAX_REMEMBERED = 20
 """Curators whose queues are remembered: each takes a megabyte at most."""
 
@@ -105,16 +111,32 @@ _MAX_REMEMBERED = 20
 def queue(workspace: Workspace, caller: Caller) -> Queue:
     """What waits for a curator. Read once, as long as nothing is committed."""
     commits, bursts = workspace.database.commits(), burst_memory.bursts(workspace)
-    remembered = _memory.setdefault(workspace, {})
-    known = remembered.get(caller.key)
-    if known and known.commits == commits and known.bursts is bursts:
+    known = _memory.setdefault(workspace, {}).get(caller.key)
+    if known and commits is not None and known.commits == commits and known.bursts is bursts:
         return known.queue
     found = _read(workspace, caller, bursts)
-    if commits is not None:
-        if len(remembered) >= _MAX_REMEMBERED:
-            remembered.clear()
-        remembered[caller.key] = _Known(commits=commits, bursts=bursts, queue=found)
+    _remember(workspace, caller, _Known(commits=commits, bursts=bursts, queue=found, at=_clock()))
     return found
+
+
+def queue_without(workspace: Workspace, caller: Caller, name: str) -> Queue:
+    """The queue as it was read a moment ago, without the item that was just decided on: whoever
+    decides on one after the other does not wait for all the rest to be read again."""
+    known = _memory.get(workspace, {}).get(caller.key)
+    if known is None or _clock() - known.at > MOMENT_SECONDS:
+        return queue(workspace, caller)
+    left = tuple(each for each in known.queue.items if each.name != name)
+    found = replace(known.queue, items=left)
+    # As of no commit, so that a look at the page reads all.
+    _remember(workspace, caller, replace(known, commits=None, queue=found))
+    return found
+
+
+def _remember(workspace: Workspace, caller: Caller, known: _Known) -> None:
+    remembered = _memory.setdefault(workspace, {})
+    if len(remembered) >= _MAX_REMEMBERED and caller.key not in remembered:
+        remembered.clear()
+    remembered[caller.key] = known
 
 
 def _read(workspace: Workspace, caller: Caller, bursts: Sequence[Burst]) -> Queue:

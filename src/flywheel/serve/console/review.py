@@ -23,7 +23,7 @@ from flywheel.wheel.keys import Caller
 from flywheel.wheel.review_decisions import Decision, Done, Overtaken, Ruling, decide
 from flywheel.wheel.review_desk import desk_of
 from flywheel.wheel.review_item import Case, find
-from flywheel.wheel.review_queue import ABOUT_CORRECTIONS, ItemKind, queue
+from flywheel.wheel.review_queue import ABOUT_CORRECTIONS, ItemKind, Queue, queue, queue_without
 from flywheel.wheel.review_undo import undo
 from flywheel.wheel.workspace import Workspace
 
@@ -88,8 +88,11 @@ async def rule(page: CuratorPage, form: Annotated[DecideForm, Form()]) -> Respon
         return await _overtaken(page, form, error.case)
     except UnfoundEvidence:
         raise PageError(400, "review.unfound") from None
+    if done.made:
+        kind = "down" if done.review.decision == "unanswerable" else "edit"
+        page.service.metrics.feedback.labels(kind).inc()
     announced = page.t.of("review.done", done.review.decision)
-    return await _next(page, form.only, announced)
+    return await _next(page, form.only, announced, decided=done.case.name)
 
 
 @router.post("/review/skip")
@@ -116,12 +119,14 @@ async def take_back(page: CuratorPage, form: Annotated[UndoForm, Form()]) -> Res
     return await _next(page, form.only, page.t("review.undone"), done)
 
 
-async def _next(page: Page, only: Filter, announced: str, again: Done | None = None) -> Response:
+async def _next(
+    page: Page, only: Filter, announced: str, again: Done | None = None, decided: str = ""
+) -> Response:
     """The queue as it stands now."""
     kind, item = (again.case.kind, again.case.id) if again else (None, "")
     if not page.wants_fragment:
         return page.see(f"/review?only={only}" if only else "/review")
-    made = await page.run(_board, page.workspace, page.caller, only, kind, item)
+    made = await page.run(_board, page.workspace, page.caller, only, kind, item, decided)
     left = page.t("review.left", num=made.num_left)
     return page.fragment(
         "review/queue.html", board=made, announced=f"{announced} {left}", typed=None
@@ -130,9 +135,9 @@ async def _next(page: Page, only: Filter, announced: str, again: Done | None = N
 
 async def _overtaken(page: Page, form: DecideForm, case: Case | None) -> Response:
     """The item as it stands now, with what another decided on it."""
-    made = await page.run(_board, page.workspace, page.caller, form.only, None, "")
     if case is None:
         raise PageError(409, "review.gone")
+    made = await page.run(_board, page.workspace, page.caller, form.only, form.kind, form.item)
     first = await page.run(conflict, page.workspace, case, page.caller)
     made = replace(made, view=first)
     announced, typed = page.t("review.overtaken"), Typed(answer=form.answer)
@@ -144,15 +149,26 @@ async def _overtaken(page: Page, form: DecideForm, case: Case | None) -> Respons
 
 
 def _board(
-    workspace: Workspace, caller: Caller, only: Filter, kind: ItemKind | None, id: str
+    workspace: Workspace,
+    caller: Caller,
+    only: Filter,
+    kind: ItemKind | None = None,
+    id: str = "",
+    decided: str = "",
 ) -> Board:
-    """The queue, with one item open."""
-    every = queue(workspace, caller)
-    desk = desk_of(workspace)
+    """The queue, with one item open.
+
+    Args:
+        decided: the name of an item that was decided on just now.
+    """
+    every = queue_without(workspace, caller, decided) if decided else queue(workspace, caller)
     case = find(workspace, kind, id, caller) if kind and id else None
     if case is None:
-        chosen = desk.next(every, caller.name, only or None)
-        case = find(workspace, chosen.kind, chosen.id, caller) if chosen else None
+        case = _following(workspace, caller, every, only)
+        if decided and case and not case.is_waiting:  # another was quicker
+            every = queue(workspace, caller)
+            case = _following(workspace, caller, every, only)
+    desk = desk_of(workspace)
     desk.look(caller.name, case.name if case else "")
     today = datetime.now(UTC).date().isoformat()
     with workspace.database.read() as conn:
@@ -165,6 +181,12 @@ def _board(
         num_today=num_today,
         can_undo=desk.last(caller.name) is not None,
     )
+
+
+def _following(workspace: Workspace, caller: Caller, every: Queue, only: Filter) -> Case | None:
+    """The item to decide on next."""
+    chosen = desk_of(workspace).next(every, caller.name, only or None)
+    return find(workspace, chosen.kind, chosen.id, caller) if chosen else None
 
 
 def _decide(workspace: Workspace, caller: Caller, form: DecideForm) -> Done:
