@@ -66,6 +66,12 @@ class Now:
         return ".".join([last, *active])
 
     @property
+    def poll_seconds(self) -> int:
+        """When to look again: a long turn asks for less, since each look counts as a request of
+        whoever watches."""
+        return 1 if self.seconds < 30 else 2 if self.seconds < 300 else 5
+
+    @property
     def seconds(self) -> float:
         """How long the job that runs has taken so far."""
         started = self.active[0].started_at if self.active else None

@@ -36,7 +36,7 @@ def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.
         ),
         legend=None,
     )
-    metric = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=190, grid=False))
+    metric = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=230, grid=False))
     base = alt.Chart(alt.InlineData(values=rows))
     nothing = (
         alt.Chart(alt.InlineData(values=[{"at": 0}]))
@@ -44,12 +44,21 @@ def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.
         .encode(x="at:Q")
     )
     interval = base.mark_rule(strokeWidth=3, opacity=0.45, strokeCap="round").encode(
-        x=alt.X("low:Q", title=t("wheel.gain_axis")), x2="high:Q", y=metric, color=colour
+        x=alt.X("low:Q", title=t("wheel.gain_axis"), axis=alt.Axis(tickCount=5, labelFlush=False)),
+        x2="high:Q",
+        y=metric,
+        color=colour,
     )
     point = base.mark_point(filled=True, size=90, opacity=1).encode(
         x="gain:Q", y=metric, color=colour
     )
-    return alt.layer(nothing, interval, point).properties(width=230, height=24 * len(rows))
+    # A browser's letters may be wider than those that the labels were measured with.
+    room = {"left": 24, "right": 8, "top": 4, "bottom": 4}
+    chart = alt.layer(nothing, interval, point).properties(
+        width=230, height=24 * len(rows), padding=room
+    )
+    framed: altair.TopLevelMixin = chart.configure_view(stroke="transparent")
+    return framed
 
 
 def curve(
@@ -95,7 +104,9 @@ def curve(
         y="value:Q",
         fill=alt.condition("datum.served", alt.value(palette.accent), alt.value(palette.surface)),
     )
-    return alt.layer(interval, line, point).properties(width=290, height=170)
+    chart = alt.layer(interval, line, point).properties(width=290, height=170)
+    framed: altair.TopLevelMixin = chart.configure_view(stroke="transparent")
+    return framed
 
 
 def _verdict(each: Comparison) -> str:
