@@ -14,9 +14,10 @@ from flywheel.evaluate.exam import read_exam
 from flywheel.learn import groups
 from flywheel.records import Feedback
 from flywheel.store import audit
-from flywheel.wheel import exam_file, exam_questions, examination
+from flywheel.wheel import exam_file, exam_listing, exam_questions, examination
 from flywheel.wheel.exam_card import sit_again
-from flywheel.wheel.exam_questions import Draft, Held, Overtaken, Refused
+from flywheel.wheel.exam_listing import Held
+from flywheel.wheel.exam_questions import Draft, Overtaken, Refused
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.keys import Caller
 
@@ -44,7 +45,7 @@ def path(domain: Domain) -> Path:
 
 
 def held(domain: Domain, labels: tuple[str, ...] | None = None) -> dict[str, Held]:
-    listed = exam_questions.listing(domain.workspace, labels).questions
+    listed = exam_listing.listing(domain.workspace, labels).questions
     return {each.question.question: each for each in listed}
 
 
@@ -207,7 +208,7 @@ def test_change_made_in_an_editor_is_seen_at_once(domain: Domain) -> None:
 def test_line_that_is_not_valid_stops_every_change(domain: Domain) -> None:
     path(domain).write_text('{"id": 1, "question": ""}\n')
     with pytest.raises(FileFormatError):
-        exam_questions.listing(domain.workspace, None)
+        exam_listing.listing(domain.workspace, None)
     with pytest.raises(FileFormatError):
         exam_questions.add(domain.workspace, draft(), INES)
     assert path(domain).read_text() == '{"id": 1, "question": ""}\n'
@@ -235,13 +236,13 @@ def test_whoever_may_not_read_the_evidence_sees_no_question(domain: Domain) -> N
     hidden = exam_questions.add(domain.workspace, draft("What does an apprentice get?", pay), INES)
     exam_questions.add(domain.workspace, Draft(question="Saturn's?", answerable=False), INES)
     for _ in range(2):  # as it is looked up at once, and as the sitting kept it
-        listing = exam_questions.listing(domain.workspace, KIM.access)
+        listing = exam_listing.listing(domain.workspace, KIM.access)
         assert [each.question.question for each in listing.questions] == [
             "Where does the child lock sit?"
         ]
         assert listing.num_hidden == 2
-        assert exam_questions.find(domain.workspace, hidden.key, KIM.access) is None
-        assert exam_questions.find(domain.workspace, hidden.key, ("staff",)) is not None
+        assert exam_listing.find(domain.workspace, hidden.key, KIM.access) is None
+        assert exam_listing.find(domain.workspace, hidden.key, ("staff",)) is not None
         sit_again(domain.workspace)
     with pytest.raises(Refused):
         exam_questions.add(domain.workspace, draft("And who pays?", pay), KIM)
@@ -256,7 +257,7 @@ def test_whoever_may_not_read_the_evidence_sees_no_question(domain: Domain) -> N
             change()
     assert len(held(domain)) == 3
     domain.add(access=["staff"])
-    assert exam_questions.listing(domain.workspace, KIM.access).questions == ()
+    assert exam_listing.listing(domain.workspace, KIM.access).questions == ()
 
 
 def test_corrections_and_questions_that_ask_nearly_the_same_are_told(domain: Domain) -> None:
@@ -294,5 +295,5 @@ def test_drawn_question_that_has_its_answer_is_listed_and_not_edited_here(
     assert drawn.is_drawn and drawn.key == item.id
     with pytest.raises(Overtaken):
         exam_questions.edit(domain.workspace, drawn.key, draft(), "", INES)
-    assert exam_questions.drawn(domain.workspace) == [item]
+    assert exam_listing.drawn(domain.workspace) == [item]
     assert exam_file.lines(domain.workspace) == ()

@@ -15,7 +15,7 @@ from flywheel.store import exam_rows
 from flywheel.store.exam_rows import ExamRow, key_of
 from flywheel.wheel import answering, exam_card, examination
 from flywheel.wheel.answering import Question
-from flywheel.wheel.exam_questions import Held, held_of, listing, readable
+from flywheel.wheel.exam_listing import Held, held_of, listing, readable
 
 if TYPE_CHECKING:
     from flywheel.store.versions import Version

@@ -16,8 +16,9 @@ from flywheel.serve.console.exam_hard import address, require
 from flywheel.serve.console.exam_words import tabs
 from flywheel.serve.console.page import CuratorPage, Page, PageError, PageForm
 from flywheel.store.exam_items import ExamItem
-from flywheel.wheel import exam_file, exam_overview, exam_questions
-from flywheel.wheel.exam_questions import Draft, Held, Listing, Overtaken, Refused
+from flywheel.wheel import exam_file, exam_listing, exam_overview, exam_questions
+from flywheel.wheel.exam_listing import Held, Listing
+from flywheel.wheel.exam_questions import Draft, Overtaken, Refused
 
 router = APIRouter(include_in_schema=False)
 
@@ -70,7 +71,7 @@ async def show(
     """The questions, page by page."""
     problem, listing = "", Listing(questions=(), num_hidden=0)
     try:
-        listing = await page.run(exam_questions.listing, page.workspace, page.caller.access)
+        listing = await page.run(exam_listing.listing, page.workspace, page.caller.access)
     except FileFormatError as error:
         problem = page.t("exam.problem.line", line=error.line, problem=error.problem)
     except SourceError:
@@ -78,7 +79,7 @@ async def show(
     found = [each for each in listing.questions if _fits(each, q, language, tag)]
     chosen: dict[str, str | int] = {"q": q, "language": language, "tag": tag}
     after = skip + NUM_ON_A_PAGE
-    drawn = await page.run(exam_questions.drawn, page.workspace)
+    drawn = await page.run(exam_listing.drawn, page.workspace)
     return page.html(
         "exam/questions.html",
         tabs=tabs(page),
@@ -120,14 +121,14 @@ async def change(
     page: CuratorPage, key: Key, saved: Annotated[str, Query(pattern="^(added|changed)?$")] = ""
 ) -> Response:
     """A question's form, as it stands in the file."""
-    held = require(await page.run(exam_questions.find, page.workspace, key, page.caller.access))
+    held = require(await page.run(exam_listing.find, page.workspace, key, page.caller.access))
     return await _form(page, held, _form_of(held), saved=saved)
 
 
 @router.post("/exam/questions/{key}")
 async def edit(page: CuratorPage, key: Key, form: Annotated[QuestionForm, Form()]) -> Response:
     """Writes a question anew, unless somebody was first."""
-    held = await page.run(exam_questions.find, page.workspace, key, page.caller.access)
+    held = await page.run(exam_listing.find, page.workspace, key, page.caller.access)
     try:
         await page.run(
             exam_questions.edit, page.workspace, key, form.to_draft(), form.seen, page.caller
@@ -155,7 +156,7 @@ async def delete(page: CuratorPage, key: Key, form: Annotated[SeenForm, Form()])
 @router.get("/exam/export.jsonl")
 async def export(page: CuratorPage) -> Response:
     """The questions as an exam file: as it lies, and those that were drawn and answered."""
-    listing = await page.run(exam_questions.listing, page.workspace, page.caller.access)
+    listing = await page.run(exam_listing.listing, page.workspace, page.caller.access)
     data = (exam_file.data_of(each.question) for each in listing.questions)
     content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in data)
     headers = {
