@@ -304,6 +304,17 @@ def test_what_is_asked_back_can_be_chosen_and_what_is_not_found_can_be_written(
     assert "You know it? Write the answer" in shown
 
 
+def test_a_reading_that_is_chosen_is_asked_with_what_was_asked(
+    served: Served, asker: httpx.Client
+) -> None:
+    readings = ("Doors › Child lock warning", "Doors › Child lock")
+    text = "Which of these do you mean?\n" + "\n".join(f"- {each}" for each in readings)
+    back = answered(text, kind="ask_back", choices=readings)
+    kept = put(served, question="And the lock?", candidates=(back,))
+    shown = page(asker, ask(asker, readings[1], after=kept.id))
+    assert "And the lock? Doors › Child lock</h2>" in shown
+
+
 def passage_of(served: Served, title: str = "Doors") -> Passage:
     with served.workspace.database.read() as conn:
         return next(each for each in documents.iterate_passages(conn) if each.title == title)

@@ -163,7 +163,9 @@ def _messages(before: Sequence[Exchange], question: str) -> list[Message]:
     for each in before:
         said.append(Message(role="user", content=each.interaction.question))
         said.append(Message(role="assistant", content=each.reply))
-    return [*said, Message(role="user", content=question)]
+    first = before[-1].candidates[0] if before and before[-1].candidates else None
+    chosen = dict(first.readings).get(question, question) if first else question
+    return [*said, Message(role="user", content=chosen)]
 
 
 def _comparing(workspace: Workspace, caller: Caller) -> Comparing:

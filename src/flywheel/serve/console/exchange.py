@@ -32,6 +32,10 @@ SURE, FAIRLY_SURE = 0.8, 0.5
 _SNIPPET_CHARS = 160
 _MARKUP = re.compile(r"[*`|]+|^\s*(?:#{1,6}|>|[-+]|:?-{3,}:?)\s", re.MULTILINE)
 
+_ORDINALS = ("first", "second", "third")
+"""How a reading is chosen, whatever its language: by its name it is not told from a longer one's
+that begins alike."""
+
 NUM_NEAREST = 3
 """Passages that are shown where nothing was found."""
 
@@ -109,6 +113,12 @@ class Candidate:
     def confidence(self) -> float:
         """As it is shown: nothing is certain."""
         return min(max(self.answer.confidence, 0.01), 0.99)
+
+    @property
+    def readings(self) -> list[tuple[str, str]]:
+        """The readings to choose from, each with what a conversation says to choose it."""
+        says = (*_ORDINALS, *self.answer.choices[len(_ORDINALS) :])
+        return list(zip(self.answer.choices, says, strict=False))
 
     @property
     def edit(self) -> Act | None:

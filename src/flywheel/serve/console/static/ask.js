@@ -42,7 +42,7 @@ function comparison() {
   return body;
 }
 
-async function start(question, { isFresh = false } = {}) {
+async function start(question, { isFresh = false, says = question } = {}) {
   if (asking || !question.trim()) return;
   asking = new AbortController();
   document.getElementById("welcome")?.remove();
@@ -58,12 +58,12 @@ async function start(question, { isFresh = false } = {}) {
     article.scrollIntoView({ block: "nearest" });
   };
   try {
-    const body = { model: "flywheel", messages: messages(question, isFresh), ...comparison() };
+    const body = { model: "flywheel", messages: messages(says, isFresh), ...comparison() };
     const about = await ask(body, show, asking.signal);
     if (about.interaction) await settle(article, about.interaction);
-    else end(article, question, word("not_kept"), false);
+    else end(article, question, word("not_kept"));
   } catch (error) {
-    end(article, question, reason(error), true);
+    end(article, question, reason(error), () => start(question, { isFresh, says }));
   } finally {
     asking = null;
     busy(false);
@@ -81,17 +81,20 @@ async function settle(article, id) {
   const place = `/ask/interactions/${encodeURIComponent(id)}/exchange`;
   await htmx.ajax("GET", place, { target: article, swap: "outerHTML settle:0ms" });
   remember();
-  if (!document.getElementById(`x-${id}`)) {
-    end(article, article.querySelector(".question").textContent, word("offline"), false);
+  const settled = document.getElementById(`x-${id}`);
+  if (!settled) {
+    end(article, article.querySelector(".question").textContent, word("offline"));
     return;
   }
+  const isTall = settled.offsetHeight > window.innerHeight / 2;
+  settled.scrollIntoView({ block: isTall ? "start" : "nearest" });
   const list = document.getElementById("history-list");
   if (list) {
     htmx.ajax("GET", "/ask/history", { target: list, swap: "outerHTML", select: "#history-list" });
   }
 }
 
-function end(article, question, why, again) {
+function end(article, question, why, again = null) {
   article.removeAttribute("aria-busy");
   article.querySelector("[data-waiting]")?.remove();
   const ended = article.querySelector("[data-ended]");
@@ -101,7 +104,8 @@ function end(article, question, why, again) {
   button.hidden = !again;
   button.addEventListener("click", () => {
     article.remove();
-    start(question);
+    if (box.value === question) type("");
+    again();
   });
   if (again && !box.value) type(question);
 }
@@ -193,7 +197,7 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const question = event.submitter.value;
   if (form) {
-    start(question);
+    start(question, { says: event.submitter.dataset.says });
     return;
   }
   sessionStorage.setItem(PENDING, question);
