@@ -81,8 +81,10 @@ def _drawn(draw: Draw, palette: Palette) -> tuple[str, bytes]:
 
 def _specification(chart: altair.TopLevelMixin, palette: Palette) -> str:
     specification: dict[str, Any] = chart.to_dict()
-    own = specification.get("config", {})
-    return json.dumps(specification | {"config": _config(palette) | own}, sort_keys=True)
+    ours = _config(palette)
+    # Altair gives each chart a frame of its own, bright in the dark.
+    own = {name: each for name, each in specification.get("config", {}).items() if name != "view"}
+    return json.dumps(specification | {"config": ours | own}, sort_keys=True)
 
 
 def _rendered(specification: str) -> tuple[str, bytes]:
