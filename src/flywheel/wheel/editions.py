@@ -11,11 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Literal
 
 from flywheel.records import Passage
+from flywheel.wheel import alignment
 
 RowKind = Literal["same", "changed", "removed", "added", "left_out"]
 
@@ -93,9 +93,8 @@ def difference(older: Sequence[str], newer: Sequence[str]) -> Difference:
 
 
 def _rows(older: Sequence[str], newer: Sequence[str]) -> Iterator[Row]:
-    matcher = SequenceMatcher(None, older, newer, autojunk=len(older) + len(newer) > 1000)
-    for what, start, end, new_start, new_end in matcher.get_opcodes():
-        if what == "equal":
+    for differs, start, end, new_start, new_end in alignment.opcodes(older, newer):
+        if not differs:
             for text in older[start:end]:
                 yield Row(kind="same", older=(Piece(text=text),), newer=(Piece(text=text),))
         else:
@@ -155,7 +154,7 @@ def _stretches(
 ) -> Iterator[tuple[bool, _Bounds, _Bounds]]:
     """What is equal and what differs by turns, with the tokens of both; a space between two words
     that differ does, too, so that a phrase is marked as one."""
-    opcodes = SequenceMatcher(None, older, newer, autojunk=False).get_opcodes()
+    opcodes = list(alignment.opcodes(older, newer))
     for differs, group in groupby(opcodes, lambda each: _differs(each, older, opcodes)):
         own = list(group)
         first, last = own[0], own[-1]
@@ -163,13 +162,13 @@ def _stretches(
 
 
 def _differs(
-    opcode: tuple[str, int, int, int, int],
+    opcode: tuple[bool, int, int, int, int],
     older: Sequence[str],
-    opcodes: Sequence[tuple[str, int, int, int, int]],
+    opcodes: Sequence[tuple[bool, int, int, int, int]],
 ) -> bool:
     is_between = opcode not in (opcodes[0], opcodes[-1])
     is_space = not "".join(older[opcode[1] : opcode[2]]).strip()
-    return opcode[0] != "equal" or (is_between and is_space)
+    return opcode[0] or (is_between and is_space)
 
 
 def _abridged(rows: Sequence[Row]) -> Iterator[Row]:
