@@ -33,12 +33,12 @@ def test_longest_that_both_have_is_found(letters: str) -> None:
 
 
 def test_pieces_make_up_both_sides() -> None:
-    one, two = "the red door opens".split(), "a red door never opens wide".split()
+    one, two = ["the", "red", "door", "opens"], ["a", "red", "door", "never", "opens", "wide"]
     told = list(opcodes(one, two))
     assert [one[start:end] for _, start, end, _, _ in told if start < end] == [
         ["the"], ["red", "door"], ["opens"],
     ]  # fmt: skip
-    assert sum((two[start:end] for *_, start, end in told), []) == two
+    assert [each for *_, start, end in told for each in two[start:end]] == two
     assert [differs for differs, *_ in told] == [True, False, True, False, True]
 
 
