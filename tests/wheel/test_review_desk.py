@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flywheel.wheel.review_desk import LOOKS_SECONDS, Desk
-from flywheel.wheel.review_queue import Item, ItemKind, Queue
+from flywheel.wheel.review_queue import Queue
+from flywheel.wheel.review_waiting import Item, ItemKind
 
 
 class Clock:

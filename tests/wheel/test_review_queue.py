@@ -22,8 +22,9 @@ from flywheel.store import interactions
 from flywheel.wheel import review_queue, sight
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.keys import Caller
-from flywheel.wheel.review_queue import KINDS, queue, queue_without
+from flywheel.wheel.review_queue import queue, queue_without
 from flywheel.wheel.review_sight import readable
+from flywheel.wheel.review_waiting import KINDS
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain

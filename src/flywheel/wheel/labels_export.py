@@ -20,8 +20,9 @@ from flywheel.records import Answer, Interaction
 from flywheel.store import interactions, review_lists, reviews
 from flywheel.wheel.feedback import may_read
 from flywheel.wheel.held_out import HeldOut, held_out
-from flywheel.wheel.review_queue import ABOUT_QUESTIONS, ANSWERED_BY, queue
+from flywheel.wheel.review_queue import queue
 from flywheel.wheel.review_sight import readable
+from flywheel.wheel.review_waiting import ABOUT_QUESTIONS, ANSWERED_BY
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -23,7 +23,7 @@ from flywheel.wheel import feedback, growth
 from flywheel.wheel.growth import Gold
 from flywheel.wheel.keys import record
 from flywheel.wheel.review_item import Case, burst_of, read, waiting_acts
-from flywheel.wheel.review_queue import ABOUT_CORRECTIONS, ItemKind
+from flywheel.wheel.review_waiting import ABOUT_CORRECTIONS, ItemKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

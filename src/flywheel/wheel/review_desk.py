@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from flywheel.wheel.review_queue import Item, ItemKind, Queue
+from flywheel.wheel.review_queue import Queue
+from flywheel.wheel.review_waiting import Item, ItemKind
 
 if TYPE_CHECKING:
     from flywheel.wheel.review_decisions import Done

@@ -22,8 +22,8 @@ from flywheel.store.reviews import Review
 from flywheel.wheel import bursts as burst_memory
 from flywheel.wheel.feedback import is_readable, key_of
 from flywheel.wheel.held_out import held_out
-from flywheel.wheel.review_queue import ABOUT_CORRECTIONS, ANSWERED_BY, CORRECTIONS, ItemKind
 from flywheel.wheel.review_sight import readable, readable_acts
+from flywheel.wheel.review_waiting import ABOUT_CORRECTIONS, ANSWERED_BY, CORRECTIONS, ItemKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

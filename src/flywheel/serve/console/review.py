@@ -23,8 +23,9 @@ from flywheel.wheel.keys import Caller
 from flywheel.wheel.review_decisions import Decision, Done, Overtaken, Ruling, decide
 from flywheel.wheel.review_desk import desk_of
 from flywheel.wheel.review_item import Case, find
-from flywheel.wheel.review_queue import ABOUT_CORRECTIONS, ItemKind, Queue, queue, queue_without
+from flywheel.wheel.review_queue import Queue, queue, queue_without
 from flywheel.wheel.review_undo import undo
+from flywheel.wheel.review_waiting import ABOUT_CORRECTIONS, ItemKind
 from flywheel.wheel.workspace import Workspace
 
 router = APIRouter(include_in_schema=False)

@@ -17,7 +17,7 @@ from flywheel.wheel.curator_agreement import agreement
 from flywheel.wheel.labels_export import LABELLING, export
 from flywheel.wheel.review_desk import desk_of
 from flywheel.wheel.review_item import find
-from flywheel.wheel.review_queue import ItemKind
+from flywheel.wheel.review_waiting import ItemKind
 
 router = APIRouter(include_in_schema=False)
 

@@ -8,31 +8,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from typing import Literal
 
 from flywheel.learn.feedback import DISPUTED, UNFOUND
 from flywheel.records import Correction
 from flywheel.search.terms import has_han
 from flywheel.wheel import review_suggestion
+from flywheel.wheel.alignment import opcodes
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.review_decisions import ALLOWED, Decision
 from flywheel.wheel.review_item import Case
-from flywheel.wheel.review_queue import (
-    ABOUT_CORRECTIONS,
-    KINDS,
-    Item,
-    ItemKind,
-    Queue,
-)
+from flywheel.wheel.review_queue import Queue
 from flywheel.wheel.review_suggestion import Suggestion
+from flywheel.wheel.review_waiting import ABOUT_CORRECTIONS, KINDS, Item, ItemKind
 from flywheel.wheel.workspace import Workspace
 
 NUM_COMING = 6
 """Items that are listed as the next ones."""
 
 MAX_TOKENS = 1500
-"""Of an answer whose words are compared: comparing takes the square of it."""
+"""Of an answer whose words are compared; a longer one is shown as it is."""
 
 _TOKEN = re.compile(
     r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+|\s+|.", re.DOTALL
@@ -184,11 +179,6 @@ def difference(text: str, other: str) -> Iterator[Run]:
     if text == other or max(len(own), len(others)) > MAX_TOKENS:
         yield Run(text=text, is_own=False)
         return
-    blocks = SequenceMatcher(None, own, others, autojunk=False).get_matching_blocks()
-    end = 0
-    for block in blocks:
-        if block.a > end:
-            yield Run(text="".join(own[end : block.a]), is_own=True)
-        if block.size:
-            yield Run(text="".join(own[block.a : block.a + block.size]), is_own=False)
-        end = block.a + block.size
+    for is_own, start, end, _, _ in opcodes(own, others):
+        if start < end:
+            yield Run(text="".join(own[start:end]), is_own=is_own)
