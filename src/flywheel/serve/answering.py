@@ -175,7 +175,7 @@ def _given(
         # A user's words, and not the documents' own.
         first = service.moderation.mask_personal(corrected)
         yield first.answer
-        others = _others(service, question, stands, first, num)
+        others = _others(service, question, stands, first, num, stopping)
         return Told(candidates=(first, *others), version=version)
     place = _place(question, stands, num)
     known = service.cache.find(question.text, place) if place else None
@@ -185,20 +185,27 @@ def _given(
         yield known.candidates[0].answer
         return Told(candidates=known.candidates, version=version, cached=known.how)
     first = yield from answering.stream(workspace, question, stands, stopping)
-    candidates = (first, *_others(service, question, stands, first, num))
+    candidates = (first, *_others(service, question, stands, first, num, stopping))
     if place and not first.shortfall and not stopping.is_set:
         service.cache.put(question.text, place, candidates)
     return Told(candidates=candidates, version=version)
 
 
 def _others(
-    service: Service, question: Question, stands: Standing, first: Answer, num: int
+    service: Service,
+    question: Question,
+    stands: Standing,
+    first: Answer,
+    num: int,
+    stopping: Stopping,
 ) -> Sequence[Answer]:
     """Drawn again where the first was drawn, and then from other passages. Where the first is no
     answer there are no others."""
     if num <= 1 or first.kind != "answer":
         return ()
-    drawn = _drawn(service, question, stands, first, num - 1) if first.is_written else []
+    drawn: list[Answer] = []
+    if first.is_written:
+        drawn = _drawn(service, question, stands, first, num - 1, stopping)
     num -= 1 + len(drawn)
     if num <= 0:
         return drawn
@@ -206,7 +213,12 @@ def _others(
 
 
 def _drawn(
-    service: Service, question: Question, stands: Standing, first: Answer, num: int
+    service: Service,
+    question: Question,
+    stands: Standing,
+    first: Answer,
+    num: int,
+    stopping: Stopping,
 ) -> list[Answer]:
     """What a model says where its words are drawn again, as far as it is something else."""
     sampling = question.sampling
@@ -216,7 +228,9 @@ def _drawn(
     for place in range(1, num + 1):
         seed = None if sampling.seed is None else sampling.seed + place
         again = replace(question, sampling=replace(sampling, seed=seed))
-        drawn = answering.drained(answering.stream(service.workspace, again, stands))
+        if stopping.is_set:
+            break
+        drawn = answering.drained(answering.stream(service.workspace, again, stands, stopping))
         if drawn.is_written:
             found.setdefault(drawn.answer, drawn)
     return [each for each in found.values() if each is not first]
