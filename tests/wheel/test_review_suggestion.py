@@ -26,7 +26,7 @@ def test_what_the_champion_said_is_filled_in_with_its_quotes_ticked(domain: Doma
     flag(domain.workspace, "f", asked)
     found = review_suggestion.kept(domain.workspace, case(domain.workspace, "flagged", asked))
     assert found is not None
-    assert EVIDENCE in found.answer
+    assert found.answer.startswith(EVIDENCE)
     assert EVIDENCE in cited(found)
     assert found.at_hand[0].is_cited
     assert found.version == 1
