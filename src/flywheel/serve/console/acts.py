@@ -235,6 +235,7 @@ def _item(
 
 
 def _at_hand(c: Candidate) -> list[AtHand]:
+    """The passages that were found, those that are cited first."""
     own = c.edit.said.act if c.edit else None
     cited = [(each.passage, each.start, each.end) for each in c.answer.citations]
 
@@ -245,7 +246,7 @@ def _at_hand(c: Candidate) -> list[AtHand]:
             id == passage.id and span.start < end and start < span.end for id, start, end in cited
         )
 
-    return [
+    listed = [
         AtHand(
             passage=passage,
             pieces=tuple(
@@ -259,6 +260,7 @@ def _at_hand(c: Candidate) -> list[AtHand]:
         )
         for passage in c.answer.passages
     ]
+    return sorted(listed, key=lambda each: not each.is_cited)
 
 
 def _evidence(x: Exchange, form: EditForm) -> list[str]:
