@@ -15,7 +15,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from flywheel.serve.bodies import MAX_BODY_BYTES, Budget, Gone, Incoming, Patience, checked_json
+from flywheel.serve.bodies import (
+    MAX_BODY_BYTES,
+    Budget,
+    Gone,
+    Incoming,
+    Patience,
+    checked_form,
+    checked_json,
+)
 from flywheel.serve.errors import ApiError
 from flywheel.serve.heads import Head, names, origins
 
@@ -185,8 +193,8 @@ class Guard:
         watch: asyncio.Task[None] | None = None
         if not self._is_upload(head):
             body = await incoming.whole(self._budget) if head.has_body else b""
-            if head.has_body and not self._is_form(head):
-                body = checked_json(body)
+            if head.has_body:
+                body = checked_form(body) if self._is_form(head) else checked_json(body)
             gone = asyncio.Event()
             source = _given(body, gone)
             watch = asyncio.create_task(_watch(receive, gone, running))
