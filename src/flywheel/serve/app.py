@@ -28,7 +28,7 @@ from flywheel.serve.cache import AnswerCache
 from flywheel.serve.console import ask as ask_page
 from flywheel.serve.console import documents as documents_page
 from flywheel.serve.console import exam as exam_page
-from flywheel.serve.console import preferences, rendering
+from flywheel.serve.console import page, preferences, rendering
 from flywheel.serve.console import review as review_page
 from flywheel.serve.console import settings as settings_page
 from flywheel.serve.console import wheel as wheel_page
@@ -78,6 +78,7 @@ def create_app(workspace: Workspace) -> FastAPI:
     )
     app.state.service = service
     app.state.sign_ins = session.SignIns()
+    app.state.tell_no_page = page.tell_no_page
     add_handlers(app)
     for each in (*API, *CONSOLE):
         app.include_router(each.router)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI, Request
@@ -167,11 +167,25 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return _told(request, told)
 
 
-async def _on_http(_: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    tell: Callable[[Request], Awaitable[Response]] | None = getattr(
+        request.app.state, "tell_no_page", None
+    )
+    if tell and error.status_code == 404 and _is_browsed(request):
+        return await tell(request)
     response = ApiError(error.status_code, str(error.detail)).response()
     response.headers.update(error.headers or {})
     return response
+
+
+def _is_browsed(request: Request) -> bool:
+    """Whether somebody typed or followed an address that is no program's."""
+    return (
+        request.method == "GET"
+        and not request.url.path.startswith("/v1/")
+        and "text/html" in request.headers.get("Accept", "")
+    )
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:

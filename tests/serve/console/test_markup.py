@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel.serve.console.markup import markdown
+from flywheel.serve.console.markup import excerpt, markdown
 
 KNOWN = re.compile(
     r"</?(?:p|em|strong|code|pre|ul|ol|li|blockquote|hr|br|table|thead|tbody|tr|th|td|div)"
@@ -62,3 +62,9 @@ def test_what_documents_are_shaped_like_is_shown() -> None:
     assert "第一行<br" in shown
     assert "<td>1</td>" in shown and "<li>x</li>" in shown
     assert "<h1" not in shown
+
+
+def test_an_excerpt_is_one_line_of_words() -> None:
+    text = "Under **Charging**:\n\n| Ring | Meaning |\n| --- | --- |\n| Red | <b>Fault</b> |"
+    assert excerpt(text) == "Under Charging: Ring Meaning Red <b>Fault</b>"
+    assert excerpt("轮胎" * 100, 20) == "轮胎" * 9 + "轮…"

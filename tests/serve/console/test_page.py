@@ -33,7 +33,7 @@ def test_each_role_sees_its_pages_and_is_told_of_no_others(
 ) -> None:
     for rank, role in enumerate(RANKS):
         client = signed_in(served.url, served.secrets[role])
-        start = client.get("/ask").text
+        start = client.get("/ask").text.partition("<main")[0]
         for path, least in MAY.items():
             reply = client.get(path)
             may = rank >= RANKS.index(least)
@@ -93,6 +93,23 @@ def test_what_goes_wrong_is_told_in_the_pages_language(
     part = client.get("/documents", headers={"HX-Request": "true"})
     assert (part.status_code, part.headers["HX-Retarget"]) == (403, "#notices")
     assert says in part.text and "<html" not in part.text
+
+
+def test_an_address_where_nothing_is_shows_a_page_to_a_browser_and_json_to_a_program(
+    served: Served, signed_in: SignedIn
+) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    client = signed_in(served.url, served.secrets["curator"], "zh")
+    page = client.get("/nowhere", headers=browser)
+    assert page.status_code == 404
+    assert "此地址没有页面" in page.text and 'href="/review"' in page.text
+    assert page.headers["Content-Security-Policy"] == POLICY
+    assert client.get("/nowhere").json()["error"]["type"] == "not_found_error"
+    assert client.get("/v1/nowhere", headers=browser).json()["error"]["message"] == "Not Found"
+    with httpx.Client(base_url=served.url, trust_env=False) as stranger:
+        page = stranger.get("/nowhere", headers=browser)
+        assert page.status_code == 404
+        assert 'href="/review"' not in page.text
 
 
 def test_language_and_theme_are_kept_for_the_browser(served: Served, signed_in: SignedIn) -> None:

@@ -68,6 +68,12 @@ def markdown(text: str) -> Markup:
     return Markup(rendered)
 
 
+def excerpt(text: str, length: int = 180) -> str:
+    """How a text begins, in one line and without the signs of its Markdown."""
+    words = markdown(text[: 4 * length]).striptags()
+    return words if len(words) <= length else words[: length - 1].rstrip() + "…"
+
+
 def _num_empty_cells(text: str) -> int:
     """How many its tables may need besides those that are written: each block of lines counts as
     one."""

@@ -214,6 +214,17 @@ def _told(look: Look, error: ApiError) -> Response:
     return look.see("/signin" if place == "/" else f"/signin?next={quote(place)}")
 
 
+async def tell_no_page(request: Request) -> Response:
+    """Where nothing is: said as a page, with the way to others for whoever has signed in."""
+    look = look_of(request)
+    error = PageError(404, "console.problem.no_page")
+    try:
+        caller = await identified(request)
+    except ApiError:
+        return look.problem(error)
+    return Page(request, look.preferences, service_of(request), caller).problem(error)
+
+
 AskerPage = Annotated[Page, Depends(_requiring("asker"))]
 CuratorPage = Annotated[Page, Depends(_requiring("curator"))]
 OwnerPage = Annotated[Page, Depends(_requiring("owner"))]

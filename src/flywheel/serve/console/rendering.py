@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
-from flywheel.serve.console.markup import markdown
+from flywheel.serve.console.markup import excerpt, markdown
 from flywheel.serve.errors import ApiError
 
 FOLDER = Path(__file__).parent
@@ -74,6 +74,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
+        "excerpt": excerpt,
         "markdown": markdown,
         "number": number,
         "percent": percent,

@@ -51,12 +51,20 @@ function listKeys(dialog) {
     seen.add(key);
     const term = document.createElement("dt");
     const shown = document.createElement("kbd");
-    shown.textContent = key;
+    shown.textContent = key.length === 1 ? key.toUpperCase() : key;
     term.append(shown);
     const told = document.createElement("dd");
-    told.textContent = each.dataset.keyText || each.getAttribute("aria-label") || each.textContent.trim();
+    told.textContent = each.dataset.keyText || each.getAttribute("aria-label") || wordsOf(each);
     list.append(term, told);
   }
+  dialog.querySelector("[data-no-keys]").hidden = seen.size > 0;
+}
+
+/** What stands on a button, without the key that it shows itself. */
+function wordsOf(button) {
+  const copy = button.cloneNode(true);
+  for (const each of copy.querySelectorAll("kbd")) each.remove();
+  return copy.textContent.trim();
 }
 
 function open(id) {
