@@ -11,6 +11,7 @@ from flywheel.records import Feedback, Role
 from flywheel.wheel import bursts as module
 from flywheel.wheel import quarantine
 from flywheel.wheel.bursts import bursts
+from flywheel.wheel.erasure import erase
 from flywheel.wheel.feedback import accept
 
 if TYPE_CHECKING:
@@ -46,10 +47,25 @@ def test_bursts_are_those_that_wait_in_quarantine(blank: Domain) -> None:
 def test_many_acts_are_looked_through_meanwhile(
     blank: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 0.0
     monkeypatch.setattr(module, "FEW", 5)
+    monkeypatch.setattr(module, "_clock", lambda: now)
     accept(blank.workspace, acts("bo", 6))
     assert bursts(blank.workspace) == ()
     accept(blank.workspace, acts("ada", 22))
     assert bursts(blank.workspace) == ()
+    assert blank.workspace not in module._at_work, "it was looked through a moment ago"
+    now += module.REST_SECONDS + 1
+    assert bursts(blank.workspace) == ()
     module._at_work[blank.workspace].join()
     assert [each.user for each in bursts(blank.workspace)] == ["ada"]
+
+
+def test_what_is_erased_is_in_no_burst_of_a_moment_ago(
+    blank: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW", 5)
+    accept(blank.workspace, acts("ada", 22))
+    assert len(bursts(blank.workspace)) == 1
+    erase(blank.workspace, "user", "ada")
+    assert bursts(blank.workspace) == ()

@@ -8,7 +8,7 @@ import pytest
 from tests.wheel.reviewing import OLAF, at, correct, suggest
 
 from flywheel.records import Feedback, Role
-from flywheel.wheel import feedback
+from flywheel.wheel import curator_agreement, feedback
 from flywheel.wheel.curator_agreement import Agreement, agreement, measure
 
 if TYPE_CHECKING:
@@ -83,3 +83,28 @@ def test_verdict_is_that_of_preference_health(num_apart: int, verdict: str) -> N
     found = measure(units)
     assert (found.num, found.verdict) == (30, verdict)
     assert found.alpha is not None
+
+
+def test_beside_many_acts_ratings_are_counted_a_minute_later(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(curator_agreement, "FEW", 0)
+    monkeypatch.setattr(curator_agreement, "_clock", lambda: now)
+    correct(workspace, "c1", QUESTION, "In the boot.", "ines")
+    assert agreement(workspace).num == 0
+    rate(workspace, "olaf", "up")
+    assert agreement(workspace).num == 0
+    now += curator_agreement.STANDS_SECONDS + 1
+    assert agreement(workspace).num == 1
+    correct(workspace, "c2", QUESTION, "Under the seat.", "olaf")
+    assert agreement(workspace).num == 2, "a correction counts at once"
+
+
+def test_pairs_that_judged_most_are_listed() -> None:
+    users = [f"u{number:02}" for number in range(9)]
+    units = {("q", "a"): dict.fromkeys(users, True), ("q", "b"): {"u07": True, "u08": False}}
+    found = measure(units)
+    assert len(found.pairs) == curator_agreement.MOST_PAIRS < 9 * 8 // 2
+    assert (found.pairs[0].one, found.pairs[0].other, found.pairs[0].num) == ("u07", "u08", 2)
+    assert [each.one for each in found.pairs[1:9]] == ["u00"] * 8

@@ -8,6 +8,7 @@ import pytest
 from tests.wheel.reviewing import (
     INES,
     NARROW,
+    OLAF,
     burst,
     correct,
     draw,
@@ -15,11 +16,13 @@ from tests.wheel.reviewing import (
     item,
     listed,
     put_asked,
+    rule,
     suggest,
 )
 
 from flywheel.store import interactions
 from flywheel.wheel import review_queue, sight
+from flywheel.wheel.erasure import erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.review_queue import queue, queue_without
@@ -176,3 +179,32 @@ def test_queue_after_a_decision_is_the_one_of_a_moment_ago_without_the_item(
     assert len(queue(workspace, INES).items) == 3
     monkeypatch.setattr(review_queue, "MOMENT_SECONDS", -1.0)
     assert len(queue_without(workspace, INES, before[0].name).items) == 3
+
+
+def test_what_others_ask_waits_a_moment_what_anybody_decides_does_not(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(review_queue, "_clock", lambda: now)
+    put_asked(workspace, "a", "Where is the jack?")
+    put_asked(workspace, "b", "Where is the fuse?", second=1)
+    assert len(listed(workspace)) == 2
+    put_asked(workspace, "c", "Where is the horn?", second=2)
+    assert len(listed(workspace)) == 2, "read a moment ago"
+    now += review_queue.STANDS_SECONDS + 1
+    assert len(listed(workspace)) == 3
+    rule(workspace, "abstained", "a", "dismissed", caller=OLAF)
+    assert ("abstained", "a") not in listed(workspace), "another's decision shows at once"
+    suggest(workspace, "s", "Where is the fuse?", "In the boot.")
+    assert ("suggested", "s") in listed(workspace), "a correction shows at once"
+    erase(workspace, "user", "ada")
+    assert listed(workspace) == [], "what is erased goes at once"
+
+
+def test_narrow_curator_never_sees_the_queue_of_a_moment_ago(domain: Domain) -> None:
+    workspace = domain.workspace
+    asked = workspace.ask("Where is the child lock?", user="ada").interaction
+    flag(workspace, "f", asked)
+    assert ("flagged", asked) in listed(workspace, NARROW)
+    domain.add(access=["staff"])
+    assert ("flagged", asked) not in listed(workspace, NARROW)

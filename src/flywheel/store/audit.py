@@ -104,6 +104,11 @@ def latest(conn: Connection, action: str, target: str | None = None) -> Act | No
     return None if row is None else _act(row)
 
 
+def last_number(conn: Connection) -> int:
+    """The number of the last act; 0 where there is none."""
+    return conn.scalar(select(func.max(audit.c.number))) or 0
+
+
 def users(conn: Connection, limit: int) -> list[str]:
     """Who is named in the log, by name: each is looked up in the index, and no act is read."""
     names = select(func.min(audit.c.user).label("name")).cte("names", recursive=True)

@@ -248,6 +248,12 @@ def flags(conn: Connection, limit: int) -> list[Flag]:
     return [Flag(**row._mapping) for row in conn.execute(query)]
 
 
+def last_flag(conn: Connection) -> str:
+    """When an answer was flagged last; empty where none was."""
+    query = select(func.max(feedback.c.at)).where(feedback.c.kind == "flag")
+    return conn.scalar(query) or ""
+
+
 def asked(conn: Connection, keys: Sequence[str]) -> dict[str, int]:
     """How often each of these questions was asked, by its normal form."""
     counts: dict[str, int] = {}

@@ -7,6 +7,7 @@ and reading 50,000 of those takes a fifth of a second.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 FEW = 5000
 """Acts that are looked through at once; with more, a page shows those of a moment ago meanwhile."""
+
+
+REST_SECONDS = 5.0
+"""How long they are not looked through again then: who rates meanwhile would keep a core busy."""
+
+_clock = time.monotonic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +45,7 @@ class _Known:
 
     stamp: tuple[int, int]
     bursts: tuple[Burst, ...]
+    at: float
 
 
 _memory: WeakKeyDictionary[Workspace, _Known] = WeakKeyDictionary()
@@ -50,9 +58,9 @@ def bursts(workspace: Workspace) -> tuple[Burst, ...]:
     with workspace.database.read() as conn:
         stamp = review_lists.num_acts(conn), erasures.count(conn)
     known = _memory.get(workspace)
-    if known is None or (known.stamp != stamp and stamp[0] <= FEW):
+    if known is None or known.stamp[1] != stamp[1] or (known.stamp != stamp and stamp[0] <= FEW):
         known = _memory[workspace] = _find(workspace, stamp)
-    elif known.stamp != stamp:
+    elif known.stamp != stamp and _clock() - known.at > REST_SECONDS:
         _find_meanwhile(workspace, stamp)
     return known.bursts
 
@@ -85,4 +93,4 @@ def _find(workspace: Workspace, stamp: tuple[int, int]) -> _Known:
         Burst(user=user, acts=tuple(each.id for each in of_one), at=of_one[-1].at)
         for user, of_one in of_user.items()
     )
-    return _Known(stamp=stamp, bursts=found)
+    return _Known(stamp=stamp, bursts=found, at=_clock())

@@ -2,11 +2,13 @@
 
 An answer to a question is called right by who gives or confirms it, likes or keeps it, and wrong by
 who gives another one, withdraws it, dislikes or hides it; the latest word of each counts. Measured
-as learn/agreement.py measures users'. Remembered until anything is said or decided.
+as learn/agreement.py measures users'. Remembered until a correction is decided on or anything is
+erased; beside thousands of acts, what is rated may be counted a minute later.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from flywheel.learn.feedback import normal_form
 from flywheel.learn.health import AGREED, FEWEST, Verdict
 from flywheel.store import corrections, erasures, review_lists
 from flywheel.store.review_lists import JudgedCorrection, Judgement
+from flywheel.wheel.bursts import FEW
 from flywheel.wheel.feedback import DECIDED, WITHDRAWN, key_of
 
 if TYPE_CHECKING:
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 _JUDGED_RIGHT = {"up": True, "bookmark": True, "down": False, "delete": False}
 MOST_PAIRS = 20
 """Pairs of curators that are listed: those who have judged most together."""
+
+STANDS_SECONDS = 60.0
+"""How long it stands although somebody rated something, where measuring it takes a while: most
+who rate are no curators."""
+
+_clock = time.monotonic
 
 Units = Mapping[tuple[str, str], Mapping[str, bool]]
 """By a question and an answer to it, in their normal forms: who calls it right or wrong."""
@@ -57,7 +66,9 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Known:
-    stamp: tuple[int, int, int]
+    stamp: tuple[int, int]
+    num_acts: int
+    at: float
     agreement: Agreement
 
 
@@ -67,17 +78,22 @@ _memory: WeakKeyDictionary[Workspace, _Known] = WeakKeyDictionary()
 def agreement(workspace: Workspace) -> Agreement:
     """How far curators agree, by all that they have said so far."""
     with workspace.database.read() as conn:
-        stamp = (
-            corrections.latest_change(conn),
-            review_lists.num_acts(conn),
-            erasures.count(conn),
-        )
+        stamp = corrections.latest_change(conn), erasures.count(conn)
+        num_acts, now = review_lists.num_acts(conn), _clock()
         known = _memory.get(workspace)
-        if known and known.stamp == stamp:
+        if known and known.stamp == stamp and _stands(known, num_acts, now):
             return known.agreement
         units = _units(review_lists.judged_corrections(conn), review_lists.judgements(conn))
-    _memory[workspace] = _Known(stamp=stamp, agreement=measure(units))
-    return _memory[workspace].agreement
+    found = measure(units)
+    _memory[workspace] = _Known(stamp=stamp, num_acts=num_acts, at=now, agreement=found)
+    return found
+
+
+def _stands(known: _Known, num_acts: int, now: float) -> bool:
+    """Whether it is still good, although somebody may have rated something."""
+    if known.num_acts == num_acts:
+        return True
+    return num_acts > FEW and now - known.at <= STANDS_SECONDS
 
 
 def measure(units: Units) -> Agreement:
@@ -89,9 +105,7 @@ def measure(units: Units) -> Agreement:
         verdict = "too few"
     elif found.low < AGREED:
         verdict = "look"
-    return Agreement(
-        alpha=found, num=len(several), verdict=verdict, pairs=tuple(_pairs(several))[:MOST_PAIRS]
-    )
+    return Agreement(alpha=found, num=len(several), verdict=verdict, pairs=tuple(_pairs(several)))
 
 
 def _pairs(units: Iterable[Mapping[str, bool]]) -> list[Pair]:
@@ -99,11 +113,11 @@ def _pairs(units: Iterable[Mapping[str, bool]]) -> list[Pair]:
     for each in units:
         for one, other in combinations(sorted(each), 2):
             same[one, other].append(each[one] == each[other])
-    pairs = [
+    most = sorted(same.items(), key=lambda each: (-len(each[1]), each[0]))[:MOST_PAIRS]
+    return [
         Pair(one=one, other=other, num=len(each), agreed=share(sum(each), len(each)))
-        for (one, other), each in same.items()
+        for (one, other), each in most
     ]
-    return sorted(pairs, key=lambda each: (-each.num, each.one, each.other))
 
 
 def _units(

@@ -12,15 +12,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from flywheel.store import erasures
+from flywheel.store import audit, corrections, erasures, review_lists
 from flywheel.wheel import bursts as burst_memory
 from flywheel.wheel.held_out import held_out
 from flywheel.wheel.review_waiting import KINDS, Item, ItemKind, Waiting
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from flywheel.wheel.bursts import Burst
     from flywheel.wheel.keys import Caller
     from flywheel.wheel.workspace import Workspace
+
+STANDS_SECONDS = 2.0
+"""How old a queue may be that is shown, as long as nobody corrected, flagged, decided or erased
+anything: beside users who ask and rate at every moment, it would be read anew for each page."""
 
 MOMENT_SECONDS = 10.0
 """How old a queue may be that the next item is taken from."""
@@ -43,14 +49,28 @@ class Queue:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Marks:
+    """What is another as soon as somebody corrected, flagged, decided or erased anything."""
+
+    num_erasures: int
+    last_change: int
+    """Of a correction."""
+    last_flag: str
+    last_act: int
+    """Of a curator or an owner: whatever he decides is written down with it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Known:
     """A queue, and what it was read after: the last commit, and the bursts that were known."""
 
     commits: int | None
     bursts: tuple[Burst, ...]
-    num_erasures: int
+    marks: _Marks
     queue: Queue
     at: float
+    is_whole: bool = True
+    """As it was read: nothing was taken out of it since."""
 
 
 _memory: WeakKeyDictionary[Workspace, dict[str, _Known]] = WeakKeyDictionary()
@@ -60,12 +80,34 @@ _MAX_REMEMBERED = 20
 
 
 def queue(workspace: Workspace, caller: Caller) -> Queue:
-    """What waits for a curator. Read once, as long as nothing is committed."""
+    """What waits for a curator. Read once, as long as nothing is committed; what others ask and
+    rate may be missing for a moment, what anybody decides is not."""
     commits, bursts = workspace.database.commits(), burst_memory.bursts(workspace)
     known = _memory.setdefault(workspace, {}).get(caller.key)
-    if known and commits is not None and known.commits == commits and known.bursts is bursts:
-        return known.queue
+    if known and known.bursts == bursts:
+        if commits is not None and known.commits == commits:
+            return known.queue
+        if known.is_whole and _stands(workspace, caller, known):
+            return known.queue
     return _read(workspace, caller, commits, bursts)
+
+
+def _stands(workspace: Workspace, caller: Caller, known: _Known) -> bool:
+    """Whether a queue can be shown although something was committed since. Never to a curator who
+    may not read everything: a document may have been closed to him."""
+    if caller.access is not None or _clock() - known.at > STANDS_SECONDS:
+        return False
+    with workspace.database.read() as conn:
+        return _marks(conn) == known.marks
+
+
+def _marks(conn: Connection) -> _Marks:
+    return _Marks(
+        num_erasures=erasures.count(conn),
+        last_change=corrections.latest_change(conn),
+        last_flag=review_lists.last_flag(conn),
+        last_act=audit.last_number(conn),
+    )
 
 
 def queue_without(workspace: Workspace, caller: Caller, name: str) -> Queue:
@@ -78,12 +120,12 @@ def queue_without(workspace: Workspace, caller: Caller, name: str) -> Queue:
     if known is None or caller.access is not None or _clock() - known.at > MOMENT_SECONDS:
         return queue(workspace, caller)
     with workspace.database.read() as conn:
-        if erasures.count(conn) != known.num_erasures:
+        if erasures.count(conn) != known.marks.num_erasures:
             return queue(workspace, caller)
     left = tuple(each for each in known.queue.items if each.name != name)
     found = replace(known.queue, items=left)
     # As of no commit, so that a look at the page reads all.
-    _remember(workspace, caller, replace(known, commits=None, queue=found))
+    _remember(workspace, caller, replace(known, commits=None, is_whole=False, queue=found))
     return found
 
 
@@ -97,9 +139,9 @@ def _remember(workspace: Workspace, caller: Caller, known: _Known) -> None:
 def _read(
     workspace: Workspace, caller: Caller, commits: int | None, bursts: tuple[Burst, ...]
 ) -> Queue:
-    held = held_out(workspace)
+    held, began = held_out(workspace), _clock()
     with workspace.database.read() as conn:
-        num_erasures = erasures.count(conn)
+        marks = _marks(conn)
         waiting = Waiting(conn, caller, held)
         items = [
             *waiting.corrections(),
@@ -110,8 +152,6 @@ def _read(
         ]
     items.sort(key=lambda each: (-each.score, each.at, each.name))
     found = Queue(items=tuple(items), num_held_out=waiting.num_held_out)
-    known = _Known(
-        commits=commits, bursts=bursts, num_erasures=num_erasures, queue=found, at=_clock()
-    )
+    known = _Known(commits=commits, bursts=bursts, marks=marks, queue=found, at=began)
     _remember(workspace, caller, known)
     return found
