@@ -36,7 +36,7 @@ def addresses(visiting: Visitor) -> Iterator[str]:
         seen.add(kind)
         yield path
         links = visiting.page.eval_on_selector_all("a[href^='/']", "all => all.map(a => a.href)")
-        paths = [each.removeprefix(visiting.url).partition("?")[0] for each in links]
+        paths = [re.split("[?#]", each.removeprefix(visiting.url))[0] for each in links]
         waiting += [each for each in paths if not FILE.search(each)]
 
 
