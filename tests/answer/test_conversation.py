@@ -101,6 +101,19 @@ def test_what_the_assistant_says_is_used_only_where_it_offers_a_choice() -> None
     assert "Plug" not in standalone(talk(*one))
 
 
+@pytest.mark.parametrize(
+    ("first", "choices"),
+    [("What about tyres?", ("Tyres", "Tyres in winter")), ("轮胎呢？", ("轮胎", "轮胎换季"))],
+)
+def test_a_choice_whose_name_begins_anothers_is_chosen_by_its_whole_name(
+    first: str, choices: tuple[str, str]
+) -> None:
+    ask_back = "Which of these do you mean?\n" + "\n".join(f"- {each}" for each in choices)
+    for choice in choices:
+        assert standalone(talk(first, ask_back, choice)).endswith(choice)
+        assert standalone(talk(first, ask_back, choice)) != choice
+
+
 def test_what_names_none_or_several_of_the_choices_chooses_none() -> None:
     assert standalone(talk(*CHOOSING, "charging")) == "How do I charge? charging"
     assert standalone(talk(*CHOOSING, "9")) == "How do I charge? 9"

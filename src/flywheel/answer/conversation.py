@@ -114,7 +114,10 @@ def _chosen(text: str, reply: str) -> str:
     said = read(text).key.removesuffix("的")
     if len(choices) < 2 or not said:
         return ""
-    named = [each for each in choices if _is_part(said, read(each).key)]
+    keys = {each: read(each).key for each in choices}
+    # The whole name of one may be the beginning of another's.
+    named = [each for each in choices if keys[each] == said]
+    named = named or [each for each in choices if _is_part(said, keys[each])]
     if len(named) == 1:
         return named[0]
     place = _place(said)
