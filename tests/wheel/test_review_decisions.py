@@ -23,13 +23,17 @@ from tests.wheel.reviewing import (
 )
 
 from flywheel.errors import FeedbackError, UsageError
-from flywheel.records import Correction
+from flywheel.learn.feedback import retracted
+from flywheel.records import Correction, Feedback
 from flywheel.store import corrections, exam_items, reviews
 from flywheel.store import feedback as feedback_store
+from flywheel.store import quarantine as quarantine_store
 from flywheel.wheel import feedback, growth, keys, quarantine
-from flywheel.wheel.review_decisions import Decision, Done, Overtaken
+from flywheel.wheel.erasure import erase
+from flywheel.wheel.review_decisions import Decision, Done, Overtaken, Ruling, decide
 from flywheel.wheel.review_queue import queue
 from flywheel.wheel.review_undo import undo
+from flywheel.wheel.review_waiting import ItemKind
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain
@@ -326,3 +330,79 @@ def test_what_somebody_went_on_from_is_not_taken_back(workspace: Workspace) -> N
     with pytest.raises(Overtaken):
         undo(workspace, done, INES)
     assert in_force(workspace) == {}
+
+
+def again(
+    workspace: Workspace, kind: ItemKind, id: str, decision: Decision, answer: str = ""
+) -> Done:
+    """Olaf's decision on what he sees that another has decided."""
+    seen = case(workspace, kind, id, OLAF).seen
+    ruling = Ruling(decision=decision, seen=seen, again=True, answer=answer)
+    return decide(workspace, kind, id, ruling, OLAF)
+
+
+def test_gold_of_another_comes_back_when_the_one_in_its_place_is_taken_back(
+    workspace: Workspace,
+) -> None:
+    draw(workspace, "x", QUESTION, put_asked(workspace, "a", QUESTION))
+    rule(workspace, "exam", "x", "confirmed", "On the edge.")
+    undo(workspace, again(workspace, "exam", "x", "unanswerable"), OLAF)
+    with workspace.database.read() as conn:
+        item = exam_items.get(conn, "x")
+    assert item
+    assert (item.state, item.answer, item.answerable, item.decided_by) == (
+        "gold", "On the edge.", True, "ines",
+    )  # fmt: skip
+
+
+def test_burst_is_decided_on_otherwise_and_that_is_taken_back(workspace: Workspace) -> None:
+    held = burst(workspace, "mallory")
+    rule(workspace, "quarantine", held[0], "rejected")
+    with workspace.database.read() as conn:
+        before = quarantine_store.of_acts(conn, held)
+    done = again(workspace, "quarantine", held[0], "released")
+    with workspace.database.read() as conn:
+        released = quarantine_store.of_acts(conn, held)
+    assert {(each.decision, each.decided_by) for each in released} == {("released", "olaf")}
+    assert len(released) == len(held)
+    undo(workspace, done, OLAF)
+    with workspace.database.read() as conn:
+        assert quarantine_store.of_acts(conn, held) == before
+
+
+def test_two_who_decide_on_a_burst_again_do_not_overwrite_each_other(workspace: Workspace) -> None:
+    held = burst(workspace, "mallory")
+    rule(workspace, "quarantine", held[0], "rejected")
+    seen = case(workspace, "quarantine", held[0]).seen
+    again(workspace, "quarantine", held[0], "released")
+    late = Ruling(decision="rejected", seen=seen, again=True)
+    with pytest.raises(Overtaken):
+        decide(workspace, "quarantine", held[0], late, INES)
+
+
+def test_what_a_curator_said_of_an_answer_before_stands_again(workspace: Workspace) -> None:
+    asked = put_asked(workspace, "a", QUESTION, "answer", 0.3)
+    liked = Feedback(
+        id="up", kind="up", user="ines", role="curator", at="", interaction=asked, candidate=0
+    )
+    feedback.accept(workspace, [liked])
+    undo(workspace, rule(workspace, "unsure", "a", "unanswerable"), INES)
+    with workspace.database.read() as conn:
+        acts = feedback_store.of_interaction(conn, asked)
+    assert [act.kind for act in acts] == ["up", "down", "up"]
+    assert retracted(acts) == set()
+
+
+def test_what_was_erased_does_not_come_back_with_a_decision_that_is_taken_back(
+    workspace: Workspace,
+) -> None:
+    draw(workspace, "x", QUESTION, put_asked(workspace, "a", QUESTION))
+    rule(workspace, "exam", "x", "confirmed", "On the edge.")
+    done = again(workspace, "exam", "x", "dropped")
+    erase(workspace, "user", "ines")
+    with pytest.raises(Overtaken):
+        undo(workspace, done, OLAF)
+    with workspace.database.read() as conn:
+        item = exam_items.get(conn, "x")
+    assert item
+    assert (item.answer, item.state) == ("", "dropped")

@@ -214,6 +214,15 @@ def reopen(conn: Connection, id: str, by: Caller | None = None) -> None:
     record(conn, by, "exam.reopen", id)
 
 
+def restore(conn: Connection, item: ExamItem, by: Caller | None = None) -> None:
+    """Lets a drawn question be again as it was, with what was said to it then."""
+    if item.state == "waiting":
+        reopen(conn, item.id, by)
+        return
+    exam_items.decide_all(conn, [item])
+    record(conn, by, "exam.drop" if item.state == "dropped" else "exam.gold", item.id)
+
+
 def grown(conn: Connection) -> list[ExamQuestion]:
     """The drawn questions that have their answers."""
     return [

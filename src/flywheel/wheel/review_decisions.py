@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Literal
 from flywheel.errors import UsageError
 from flywheel.learn.feedback import normal_form
 from flywheel.records import Feedback, QuarantineDecision
-from flywheel.store import corrections, quarantine, reviews
+from flywheel.store import corrections, erasures, quarantine, reviews
 from flywheel.store.corrections import Entry
+from flywheel.store.quarantine import Judged
 from flywheel.store.reviews import Review
 from flywheel.wheel import feedback, growth
 from flywheel.wheel.growth import Gold
 from flywheel.wheel.keys import record
-from flywheel.wheel.review_item import Case, burst_of, read, waiting_acts
+from flywheel.wheel.review_item import Case, acts_of, burst_of, read
 from flywheel.wheel.review_waiting import ABOUT_CORRECTIONS, ItemKind
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Done:
     """The id of the act that it made."""
     acts: tuple[str, ...] = ()
     """Those in quarantine that it was on."""
+    judged: tuple[Judged, ...] = ()
+    """What was decided on them before."""
+    num_erasures: int = 0
+    """What is erased later does not come back with the item as it was."""
     left: tuple[tuple[str, int], ...] = ()
     """The corrections as it left them: the id and the change of each."""
 
@@ -137,6 +142,8 @@ class _Write:
         self._review: Review | None = None
         self._made = ""
         self._acts: tuple[str, ...] = ()
+        self._judged: tuple[Judged, ...] = ()
+        self._num_erasures = 0
 
     def done(self) -> Done:
         """What was decided, once it is written."""
@@ -149,6 +156,8 @@ class _Write:
             review=self._review,
             made=self._made,
             acts=self._acts,
+            judged=self._judged,
+            num_erasures=self._num_erasures,
             left=tuple((each.correction.id, each.change) for each in entries),
         )
 
@@ -162,7 +171,7 @@ class _Write:
         is_open = case is not None and (case.is_waiting or self._ruling.again)
         if case is None or not is_open or case.seen != self._ruling.seen:
             raise Overtaken(case)
-        self._case = case
+        self._case, self._num_erasures = case, erasures.count(conn)
         review = Review(
             item=case.name,
             decision=self._ruling.decision,
@@ -189,7 +198,8 @@ class _Write:
     def judge_acts(self, conn: Connection, case: Case) -> None:
         """Lets the acts of a burst teach, or never."""
         assert self._review is not None
-        acts = waiting_acts(conn, self._burst, self._caller)
+        acts = acts_of(conn, self._burst, self._caller)
+        self._judged = tuple(quarantine.of_acts(conn, acts))
         decision: QuarantineDecision = (
             "released" if self._ruling.decision == "released" else "rejected"
         )

@@ -213,26 +213,27 @@ def _held(conn: Connection, id: str, caller: Caller, burst: Sequence[str]) -> Ca
     judged = reviews.decided_acts(conn, seen)
     waiting = [each for each in seen if each not in judged]
     acts = [feedback_store.get(conn, each) for each in (waiting or seen)[:MOST_ACTS]]
-    name = f"quarantine:{id}"
+    decided = reviews.get(conn, name := f"quarantine:{id}")
     return Case(
         kind="quarantine",
         id=id,
         name=name,
         question="",
         key="",
-        seen=_digest(waiting),
+        seen=_digest(waiting, decided),
         is_waiting=bool(waiting),
-        decided=reviews.get(conn, name),
+        decided=decided,
         acts=tuple(each for each in acts if each is not None),
         num_asked=len(waiting or seen),
     )
 
 
-def waiting_acts(conn: Connection, burst: Sequence[str], caller: Caller) -> list[str]:
-    """The acts of a burst that nobody has decided on, as far as the curator may read them."""
+def acts_of(conn: Connection, burst: Sequence[str], caller: Caller) -> list[str]:
+    """The acts of a burst that a decision is on, as far as the curator may read them: those that
+    wait; all of them, where none does and it is decided on again."""
     seen = readable_acts(conn, burst, caller)
     judged = reviews.decided_acts(conn, seen)
-    return [each for each in seen if each not in judged]
+    return [each for each in seen if each not in judged] or seen
 
 
 def _readable(conn: Connection, id: str, caller: Caller) -> Interaction | None:

@@ -10,8 +10,10 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flywheel.learn.feedback import JUDGEMENTS
 from flywheel.records import Feedback
-from flywheel.store import corrections, reviews
+from flywheel.store import corrections, erasures, quarantine, reviews
+from flywheel.store import feedback as feedback_store
 from flywheel.wheel import feedback, growth
 from flywheel.wheel.keys import record
 from flywheel.wheel.review_decisions import Done, Overtaken
@@ -33,7 +35,8 @@ def undo(workspace: Workspace, done: Done, caller: Caller) -> None:
 
     def first(conn: Connection) -> None:
         corrections.lock(conn)
-        if reviews.get(conn, done.review.item) != done.review:
+        is_last = reviews.get(conn, done.review.item) == done.review
+        if not is_last or erasures.count(conn) != done.num_erasures:
             case = done.case
             raise Overtaken(read(conn, case.kind, case.id, caller, done.acts))
         if done.case.decided:
@@ -45,22 +48,47 @@ def undo(workspace: Workspace, done: Done, caller: Caller) -> None:
 
     if done.review.decision == "unanswerable" and done.made:
         assert done.case.asked is not None
-        retract = Feedback(
-            id=uuid.uuid4().hex, kind="retract", user=caller.name, role=caller.role, at="",
-            interaction=done.case.asked.id, candidate=0,
-        )  # fmt: skip
-        feedback.accept(workspace, [retract], caller.access, caller, first)
+        act = _unsaid(workspace, done, done.case.asked.id, caller)
+        feedback.accept(workspace, [act], caller.access, caller, first)
     else:
         workspace.database.write(first)
+
+
+def _unsaid(workspace: Workspace, done: Done, asked: str, caller: Caller) -> Feedback:
+    """What undoes the judgement that a decision made: what the curator himself said of the answer
+    before, said again, since the last word counts; or that it is taken back."""
+    with workspace.database.read() as conn:
+        acts = feedback_store.of_interaction(conn, asked)
+    own = [
+        act
+        for act in acts
+        if act.user == caller.name
+        and not act.candidate
+        and act.id != done.made
+        and act.kind in (*JUDGEMENTS, "retract")
+    ]
+    before = own[-1] if own and own[-1].kind != "retract" else None
+    return Feedback(
+        id=uuid.uuid4().hex,
+        kind=before.kind if before else "retract",
+        user=caller.name,
+        role=caller.role,
+        at="",
+        interaction=asked,
+        candidate=0,
+        reason=before.reason if before else "",
+    )
 
 
 def _undo(conn: Connection, done: Done, caller: Caller) -> None:
     """What a decision did to corrections, drawn questions and acts in quarantine."""
     case = done.case
     if case.kind == "exam":
-        growth.reopen(conn, case.id, caller)
+        assert case.drawn is not None
+        growth.restore(conn, case.drawn, caller)
     if done.acts:
         reviews.undecide_acts(conn, done.acts)
+        quarantine.put_all(conn, done.judged)
     if not case.key:
         return
     if any(_change_of(conn, id) != change for id, change in done.left):
