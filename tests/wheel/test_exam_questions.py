@@ -16,7 +16,7 @@ from flywheel.records import Feedback
 from flywheel.store import audit
 from flywheel.wheel import exam_file, exam_listing, exam_questions, examination
 from flywheel.wheel.exam_card import sit_again
-from flywheel.wheel.exam_listing import Held
+from flywheel.wheel.exam_listing import Held, held_of
 from flywheel.wheel.exam_questions import Draft, Overtaken, Refused
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.keys import Caller
@@ -297,3 +297,27 @@ def test_drawn_question_that_has_its_answer_is_listed_and_not_edited_here(
         exam_questions.edit(domain.workspace, drawn.key, draft(), "", INES)
     assert exam_listing.drawn(domain.workspace) == [item]
     assert exam_file.lines(domain.workspace) == ()
+
+
+def test_what_an_editor_wrote_between_is_not_overwritten(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, place = domain.workspace, path(domain)
+    rows = [
+        {"id": f"q{each}", "question": f"Where is part {each}?", "answer": "Here."}
+        for each in range(4)
+    ]
+    texts = [json.dumps(each) + "\n" for each in rows]
+    place.write_text("".join(texts), "utf-8")
+    seen = exam_file.lines(workspace)
+    place.write_text("".join(texts[1:]), "utf-8")
+    # As if the editor had written right after the file was looked at.
+    monkeypatch.setattr(exam_file, "lines", lambda _: seen)
+    one, last = (held_of(seen[each].question, seen[each].digest) for each in (1, 3))
+    for each in (one, last):
+        with pytest.raises(Overtaken):
+            exam_questions.edit(workspace, each.key, draft(), each.digest, INES)
+        with pytest.raises(Overtaken):
+            exam_questions.delete(workspace, each.key, each.digest, INES)
+    assert place.read_text("utf-8") == "".join(texts[1:])
+    assert acts(domain) == []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.errors import UsageError
+from flywheel.errors import FlywheelError, UsageError
 from flywheel.evaluate.exam import read_exam
 from flywheel.records import ExamQuestion
 from flywheel.wheel.incoming import explained, sync
@@ -38,6 +38,10 @@ class ExamLine:
     """Its place among the file's lines, from 0."""
     digest: str
     """Of the line as it is written: whoever changes it says which he saw."""
+
+
+class Changed(FlywheelError):
+    """A line is not the one that was seen."""
 
 
 _read: dict[tuple[Path, int, int, int], tuple[ExamLine, ...]] = {}
@@ -73,6 +77,7 @@ def put(workspace: Workspace, question: ExamQuestion, at: ExamLine | None) -> No
     """Writes a question: in the place of a line, or behind the last one.
 
     Raises:
+        Changed: the file was changed since, and the line is another one.
         StoreError: the disk does not take it.
     """
     path = path_of(workspace)
@@ -82,6 +87,7 @@ def put(workspace: Workspace, question: ExamQuestion, at: ExamLine | None) -> No
         # Behind the last line, whether or not that one has an end.
         parts[-1:] = [*filter(bytes.strip, parts[-1:]), line, b""]
     else:
+        _check(parts, at)
         before = parts[at.place]
         mark = _MARK if before.startswith(_MARK) else b""
         end = b"\r" if before.endswith(b"\r") else b""
@@ -95,12 +101,14 @@ def remove(workspace: Workspace, at: ExamLine) -> None:
     exam made from its documents again.
 
     Raises:
+        Changed: the file was changed since, and the line is another one.
         UsageError: it is the last one of a file that the settings name.
         StoreError: the disk does not take it.
     """
     path = path_of(workspace)
-    if len(_lines(path)) > 1:
-        parts = _parts(path)
+    parts = _parts(path)
+    _check(parts, at)
+    if sum(bool(each.removeprefix(_MARK).strip()) for each in parts) > 1:
         mark = _MARK if parts[at.place].startswith(_MARK) else b""
         del parts[at.place]
         _replace(path, mark + b"\n".join(parts))
@@ -142,6 +150,13 @@ def _places(data: bytes) -> Iterator[tuple[int, bytes]]:
     for place, line in enumerate(data.removeprefix(_MARK).split(b"\n")):
         if line.strip():
             yield place, line.strip()
+
+
+def _check(parts: list[bytes], at: ExamLine) -> None:
+    """Lets a line pass that is still the one that was seen: an editor knows nothing of locks."""
+    held = parts[at.place : at.place + 1]
+    if not held or _digest(held[0].removeprefix(_MARK).strip()) != at.digest:
+        raise Changed
 
 
 def _parts(path: Path) -> list[bytes]:

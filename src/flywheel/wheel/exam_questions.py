@@ -22,7 +22,7 @@ from flywheel.store import audit, corrections
 from flywheel.store.exam_rows import key_of
 from flywheel.wheel import exam_file
 from flywheel.wheel.evidence import locate_all
-from flywheel.wheel.exam_file import ExamLine
+from flywheel.wheel.exam_file import Changed, ExamLine
 from flywheel.wheel.exam_listing import Held, find, held_of, listing
 from flywheel.wheel.feedback import is_readable
 from flywheel.wheel.keys import record
@@ -174,16 +174,12 @@ def near(workspace: Workspace, question: str, labels: Sequence[str] | None, key:
     )
 
 
-class _Changed(FlywheelError):
-    """A line is not the one that was seen."""
-
-
 @contextmanager
 def _overtaking(workspace: Workspace, key: str, by: Caller) -> Iterator[None]:
     """Tells who was first, and what the question is now."""
     try:
         yield
-    except _Changed:
+    except Changed:
         held = find(workspace, key, by.access)
         is_hidden = held is None and find(workspace, key, None) is not None
         with workspace.database.read() as conn:
@@ -195,7 +191,7 @@ def _overtaking(workspace: Workspace, key: str, by: Caller) -> Iterator[None]:
 def _require_readable(workspace: Workspace, key: str, by: Caller) -> None:
     """What may not be read is not there, for whoever would change it."""
     if by.access is not None and find(workspace, key, by.access) is None:
-        raise _Changed
+        raise Changed
 
 
 def _line(workspace: Workspace, key: str, seen: str) -> ExamLine:
@@ -203,7 +199,7 @@ def _line(workspace: Workspace, key: str, seen: str) -> ExamLine:
     for line in exam_file.lines(workspace):
         if key_of(line.question.id) == key and line.digest == seen:
             return line
-    raise _Changed
+    raise Changed
 
 
 def _require(workspace: Workspace, key: str) -> Held:
