@@ -91,7 +91,7 @@ WRONG_RULES: list[tuple[dict[str, Any], str]] = [
     ({"threshold": "a"}, "above 0"),
     ({"category_threshold": ["7", ""]}, "of threats"),
     ({"category": ["threats"]}, "incomplete"),
-    ({"category": ["threats", "../x"]}, "small letters"),
+    ({"category": ["threats", "../x"]}, "lower-case letters"),
     ({"input": "shout"}, "input"),
     ({"category_input": ["shout", ""]}, "category_input"),
     ({"other": "x"}, "other"),

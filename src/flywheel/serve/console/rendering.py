@@ -84,8 +84,8 @@ def _environment() -> Environment:
 
 
 def number(value: float, digits: int = 0) -> str:
-    """A number as people read it: 12,345."""
-    return f"{value:,.{digits}f}"
+    """A number as people read it: 12,345. A minus is longer than a hyphen, and than nothing."""
+    return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def percent(value: float, digits: int = 0) -> str:

@@ -146,4 +146,6 @@ export function showTimes(root) {
 }
 
 showTimes(document);
+// On a phone the tabs are wider than the page: the one that is shown is brought into view.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.addEventListener("htmx:load", (event) => showTimes(event.detail.elt));
