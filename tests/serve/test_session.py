@@ -80,7 +80,7 @@ def test_a_link_signs_in_once_by_its_button_alone(visit: Visit, owner: Made) -> 
     late = visit()
     refused = late.post("/signin", data={"token": token})
     assert (refused.status_code, me(late)) == (401, {})
-    assert "This link holds no more" in refused.text
+    assert "This link no longer works" in refused.text
 
 
 @pytest.mark.parametrize(("language", "role"), [("en", "asker"), ("zh-CN", "提问者")])

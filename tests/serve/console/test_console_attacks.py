@@ -8,8 +8,9 @@ Not here: what shows to whom (test_console_access.py), and hostile text in a bro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -18,6 +19,8 @@ from fastapi import APIRouter
 from flywheel.records import Role
 from flywheel.serve.app import CONSOLE
 from flywheel.serve.auth import CSRF_HEADER
+from flywheel.serve.console import ask, rendering
+from flywheel.serve.console.exchange import Exchange
 from flywheel.serve.console.review_view import difference
 from flywheel.wheel import keys
 
@@ -196,3 +199,61 @@ def test_two_answers_that_have_nothing_in_common_are_compared_all_the_same() -> 
     runs = list(difference(one, other))
     assert "".join(each.text for each in runs) == one
     assert sum(each.is_own for each in runs) == 745
+
+
+def test_pages_are_made_on_threads_so_that_nobody_waits_for_what_another_wrote(
+    served: Served, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = rendering.render
+    threads = []
+
+    def render(*args: Any, **named: Any) -> str:
+        threads.append(threading.current_thread().name)
+        return made(*args, **named)
+
+    monkeypatch.setattr(rendering, "render", render)
+    asker = signed_in(served.url, served.secrets["asker"])
+    for path in ("/ask", "/ask/history", "/nowhere", "/review", "/signin"):
+        shown = asker.get(path)
+        assert int(shown.headers["content-length"]) == len(shown.content) > 0
+    assert len(threads) >= 4
+    assert all(name.startswith("flywheel-serve") for name in threads)
+
+
+def test_what_was_said_and_replaced_is_shown_in_short(served: Served, signed_in: SignedIn) -> None:
+    asker = signed_in(served.url, served.secrets["asker"])
+    told = asker.post(
+        "/v1/chat/completions",
+        json={"model": "flywheel", "messages": [{"role": "user", "content": "A child lock?"}]},
+    ).json()
+    interaction = told["flywheel"]["interaction"]
+    edits = [
+        {
+            "kind": "edit",
+            "interaction": interaction,
+            "candidate": 0,
+            "answer": f"{n} " + "*_" * 9_000,
+        }
+        for n in range(30)
+    ]
+    assert asker.post("/v1/feedback", json={"items": edits}).status_code < 300
+    shown = asker.get(f"/ask/interactions/{interaction}").text
+    assert len(shown.encode()) < 300_000
+
+
+def test_a_conversation_in_a_form_is_as_short_as_in_an_address(
+    served: Served, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def looked_up(_: object, ids: Sequence[str], *__: object) -> list[Exchange]:
+        asked.append(len(ids))
+        return []
+
+    monkeypatch.setattr(ask, "exchanges", looked_up)
+    asker = signed_in(served.url, served.secrets["asker"])
+    chain = [f"{number:032x}" for number in range(100)]
+    asker.get("/ask", params={"after": chain})
+    asker.post("/ask", data={"question": "Where is the child lock?", "after": chain})
+    assert asked and max(asked) <= ask.MOST_EXCHANGES
+    assert asker.post("/ask", data={"question": "?", "after": ["x" * 10_000]}).status_code == 400

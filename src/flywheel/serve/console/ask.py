@@ -47,14 +47,15 @@ NUM_VERSIONS = 6
 TEMPERATURE = 0.8
 """Where other wordings are drawn."""
 
-After = Annotated[Sequence[str], Query(max_length=100)]
+Id = Annotated[str, Field(max_length=200)]
+After = Annotated[Sequence[Id], Query(max_length=100)]
 
 
 class AskForm(PageForm):
     """What the page sends without a script."""
 
     question: str = Field(max_length=4 * MAX_QUESTION_CHARS)
-    after: list[str] = Field(default=[], max_length=100)
+    after: list[Id] = Field(default=[], max_length=100)
     num: int = Field(default=1, ge=1, le=MAX_CANDIDATES)
     beside: list[int] = Field(default=[], max_length=NUM_VERSIONS)
     vary: Literal["", "on"] = ""
@@ -135,7 +136,8 @@ async def _told(page: Page, form: AskForm) -> Told:
     if len(text) > MAX_QUESTION_CHARS:
         raise PageError(400, "ask.problem.long", num=MAX_QUESTION_CHARS)
     service, caller = page.service, page.caller
-    before = await page.run(exchanges, page.workspace, form.after, caller, page.t)
+    after = form.after[-MOST_EXCHANGES:]
+    before = await page.run(exchanges, page.workspace, after, caller, page.t)
     beside = tuple(dict.fromkeys(form.beside))[: MAX_CANDIDATES - 1]
     num = min(form.num, MAX_CANDIDATES - len(beside))
     question = Question(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from fastapi import Depends, Request
@@ -26,6 +26,9 @@ from flywheel.serve.service import Service, service_of
 from flywheel.serve.shapes import Body
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.workspace import Workspace
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,6 +77,24 @@ class PageError(ApiError):
         self.key, self.values = key, values
 
 
+class Rendered(HTMLResponse):
+    """A page that is made of its template on a thread, as it is sent: what users wrote may take a
+    while to be rendered, and nobody else is to wait for it."""
+
+    def __init__(
+        self, render: Callable[[], str], service: Service, status: int, headers: dict[str, str]
+    ) -> None:
+        super().__init__(status_code=status, headers=headers)
+        self._make, self._service = render, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        content = await self._service.run(self._make)
+        self.body = content.encode()
+        self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a page is shown to a browser, whoever uses it."""
@@ -100,8 +121,7 @@ class Look:
         **values: Any,
     ) -> Response:
         """A page; or what it shows, without what is around, where htmx asked."""
-        content = rendering.render(template, self._values() | values, whole=not self.wants_fragment)
-        return HTMLResponse(content, status, _HEADERS | (headers or {}))
+        return self._rendered(template, values, status, headers, whole=not self.wants_fragment)
 
     def fragment(
         self,
@@ -112,8 +132,24 @@ class Look:
         **values: Any,
     ) -> Response:
         """A part of a page, by a template of its own."""
-        content = rendering.render(template, self._values() | values, whole=True)
-        return HTMLResponse(content, status, _HEADERS | (headers or {}))
+        return self._rendered(template, values, status, headers, whole=True)
+
+    def _rendered(
+        self,
+        template: str,
+        values: dict[str, Any],
+        status: int,
+        headers: dict[str, str] | None,
+        *,
+        whole: bool,
+    ) -> Response:
+        every = self._values() | values
+        return Rendered(
+            lambda: rendering.render(template, every, whole=whole),
+            service_of(self.request),
+            status,
+            _HEADERS | (headers or {}),
+        )
 
     def problem(self, error: ApiError) -> Response:
         """What went wrong: as a notice on the page that is shown, or as a page."""
