@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import alembic.op
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -163,6 +164,37 @@ def test_kind_and_confidence_are_taken_from_what_was_shown(url: str, revision: s
         query = select(columns.kind, columns.confidence, columns.key, func.count())
         found = conn.execute(query.group_by(columns.kind, columns.confidence, columns.key)).all()
     assert sorted(map(tuple, found)) == [("", None, "", 1), ("abstain", 0.25, "", 1100)]
+
+
+@pytest.mark.parametrize("at", ["create_index", "create_table"])
+def test_migration_that_breaks_off_leaves_all_as_it_was_and_goes_through_later(
+    url: str, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_earlier(url, "0006")
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alembic.op, at, die)
+        with pytest.raises(Killed):
+            Database.open(url)
+    engine = writing_engine(parse_url(url), 5)
+    with engine.begin() as conn:
+        found = inspect(conn)
+        columns = [each["name"] for each in found.get_columns("interactions")]
+        assert columns == ["id", "at", "user", "version", "question", "candidates"]
+        assert not {"reviews", "exam_rows", "_alembic_tmp_interactions"} & {
+            *found.get_table_names()
+        }
+        assert conn.scalar(text("SELECT count(*) FROM interactions")) == 1
+    engine.dispose()
+    with Database.open(url) as database, database.read() as conn:
+        assert differences(conn) == []
+        assert interactions.get(conn, "i1") is not None
 
 
 def test_sqlite_need_not_read_through_candidates_to_list_what_was_asked(tmp_path: Path) -> None:

@@ -96,6 +96,6 @@ def _fill(conn: sa.Connection) -> None:
 def _first(id: str, candidates: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "of": id,
-        "its_kind": candidates[0]["kind"],
-        "its_confidence": candidates[0]["confidence"],
+        "its_kind": candidates[0].get("kind", ""),
+        "its_confidence": candidates[0].get("confidence"),
     }
