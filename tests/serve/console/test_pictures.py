@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flywheel.serve.console.pictures import DARK, LIGHT, Palette, svg
+from flywheel.serve.console.pictures import DARK, LIGHT, Palette, _drawn, svg
 
 
 def bars(palette: Palette) -> Any:
@@ -22,3 +22,17 @@ def test_a_picture_has_the_themes_colours_and_escapes_what_it_names() -> None:
     assert "<script" not in light and "&lt;script&gt;" in light
     assert LIGHT.accent in light and DARK.accent in dark and LIGHT.accent not in dark
     assert svg(bars(LIGHT), LIGHT).decode() == light
+
+
+def test_what_was_drawn_is_not_made_again_for_what_shows_the_same() -> None:
+    made = []
+
+    def draw(palette: Palette) -> Any:
+        made.append(palette)
+        return bars(palette)
+
+    shown = [_drawn(draw, LIGHT, ("bars", 3)) for _ in range(3)]
+    assert len(made) == 1 and len(set(shown)) == 1
+    _drawn(draw, LIGHT, ("bars", 4))
+    _drawn(draw, LIGHT)
+    assert len(made) == 3

@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,17 +53,22 @@ Draw = Callable[[Palette], "altair.TopLevelMixin"]
 """Makes a chart in these colours."""
 
 _kept: OrderedDict[str, bytes] = OrderedDict()
+_named: OrderedDict[Hashable, str] = OrderedDict()
+"""By what is shown: making a chart of Altair takes four times as long as all else for its page."""
 _lock = threading.Lock()
 
 
-async def picture_response(page: Page, draw: Draw) -> Response:
+async def picture_response(page: Page, draw: Draw, shows: Hashable = None) -> Response:
     """A picture in the theme that the address asks for (`?theme=dark`), unless the browser has it.
 
     Args:
         draw: makes the chart. Runs on a thread; import Altair in it, which takes its time.
+        shows: all that decides what it looks like, but for the colours and the language: where
+            that was drawn before, it is not made again. None makes it each time.
     """
     palette = DARK if page.request.query_params.get("theme") == "dark" else LIGHT
-    name, content = await page.run(_drawn, draw, palette)
+    known = None if shows is None else (shows, palette, page.language)
+    name, content = await page.run(_drawn, draw, palette, known)
     headers = {"ETag": f'"{name}"', "Cache-Control": "private, no-cache", "Vary": "Cookie"}
     if page.request.headers.get("If-None-Match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
@@ -75,8 +80,18 @@ def svg(chart: altair.TopLevelMixin, palette: Palette) -> bytes:
     return _rendered(_specification(chart, palette))[1]
 
 
-def _drawn(draw: Draw, palette: Palette) -> tuple[str, bytes]:
-    return _rendered(_specification(draw(palette), palette))
+def _drawn(draw: Draw, palette: Palette, shows: Hashable = None) -> tuple[str, bytes]:
+    with _lock:
+        name = _named.get(shows, "")
+        if name in _kept:
+            return name, _kept[name]
+    name, content = _rendered(_specification(draw(palette), palette))
+    if shows is not None:
+        with _lock:
+            _named[shows] = name
+            while len(_named) > _MAX_KEPT:
+                _named.popitem(last=False)
+    return name, content
 
 
 def _specification(chart: altair.TopLevelMixin, palette: Palette) -> str:
@@ -103,7 +118,11 @@ def _rendered(specification: str) -> tuple[str, bytes]:
 
 
 def _config(palette: Palette) -> dict[str, Any]:
-    words: dict[str, Any] = {"labelColor": palette.muted, "titleColor": palette.muted, "labelFont": _FONT}
+    words: dict[str, Any] = {
+        "labelColor": palette.muted,
+        "titleColor": palette.muted,
+        "labelFont": _FONT,
+    }
     words |= {"titleFont": _FONT, "labelFontSize": 12, "titleFontSize": 12}
     return {
         "background": palette.surface,

@@ -19,7 +19,7 @@ from flywheel.serve.console.page import CuratorPage, Page, PageError
 from flywheel.serve.console.pictures import picture_response
 from flywheel.serve.console.wheel_pictures import curve, gains
 from flywheel.serve.console.wheel_words import reason
-from flywheel.store import exam_rows
+from flywheel.store import erasures, exam_rows
 from flywheel.store import versions as version_store
 from flywheel.store.versions import Version
 from flywheel.wheel import comparison, learning_curve
@@ -109,7 +109,17 @@ async def draw_learning(
     if metric not in _metrics(page, points):
         raise PageError(404, "wheel.no_metric")
     t = page.t
-    return await picture_response(page, lambda palette: curve(points, metric, by, t, palette))
+    shows = (
+        metric,
+        by,
+        tuple(
+            (each.number, each.at, each.has_served, each.num_acts, each.scores.get(metric))
+            for each in points
+        ),
+    )
+    return await picture_response(
+        page, lambda palette: curve(points, metric, by, t, palette), shows
+    )
 
 
 def verdict(each: Comparison) -> Verdict:
@@ -180,7 +190,8 @@ def _compared(workspace: Workspace, pair: Pair) -> Compared | None:
     """The comparison, made once of the same two sittings."""
     with workspace.database.read() as conn:
         cards = [exam_rows.card(conn, each.number) or {} for each in (pair.a, pair.b)]
-    key = (workspace.root, pair.a.number, pair.b.number, *(each.get("at") for each in cards))
+        stamp = (erasures.count(conn), *(each.get("at") for each in cards))
+    key = (workspace.root, pair.a.number, pair.b.number, *stamp)
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)
