@@ -143,7 +143,7 @@ def spoken_of(world: World) -> None:
             question=f"Qburst{'abcde'[number % 5]}word {number}?",
             answer="Qoldword.",
         )
-    form = {
+    form: dict[str, Any] = {
         "question": "What are the wages, qexamword?",
         "answer": "Qgoldword.",
         "tags": "qtagword",
