@@ -72,6 +72,27 @@ def test_relabelled_upload_is_closed_to_others_at_once(blank: Domain) -> None:
     assert "zorkmids" in blank.found("What are apprentices paid?", labels=["staff"])
 
 
+def test_relabelling_that_was_killed_in_the_middle_is_asked_for_again(
+    uploaded: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = documents(uploaded)["pay.md"]
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(uploaded.database, "write", die)
+        patched.setattr(uploads, "move_back", lambda *_: None)  # as whoever is killed does
+        with pytest.raises(SystemExit):
+            document_acts.relabel(uploaded, document, ["staff"])
+    assert documents(uploaded)["pay.md"].access == ("public",)
+    document_acts.relabel(uploaded, document, ["staff"])
+    assert documents(uploaded)["pay.md"].access == ("staff",)
+    _, moved = work(uploaded)
+    assert moved.result["fates"] == {"kept": 1}
+    assert documents(uploaded)["pay.md"].source == uploads.source_of(["staff"])
+
+
 def test_relabelling_is_written_down(uploaded: Workspace) -> None:
     document = documents(uploaded)["pay.md"]
     document_acts.relabel(uploaded, document, ["staff"], caller())

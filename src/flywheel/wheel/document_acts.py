@@ -75,7 +75,7 @@ def relabel(
     if labels == before:
         raise Refused("same", "It has these labels already.")
     _check_settled(document)
-    uploads.move(workspace, document, labels)
+    moved = uploads.move(workspace, document, labels)
 
     def write(conn: Connection) -> Job:
         if any(_is_of(each, before) for each in job_store.in_state(conn, "running")):
@@ -89,7 +89,8 @@ def relabel(
     try:
         job = workspace.database.write(write)
     except BaseException:
-        uploads.move_back(workspace, document, labels)
+        if moved:
+            uploads.move_back(workspace, document, labels)
         raise
     recheck(workspace)  # corrections that rest on it go along at once
     return job

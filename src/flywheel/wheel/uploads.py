@@ -124,8 +124,11 @@ def remove(workspace: Workspace, document: StagedDocument) -> None:
     _unlink(workspace, folder_of(workspace, document.source), document.path)
 
 
-def move(workspace: Workspace, document: StagedDocument, access: Sequence[str]) -> None:
+def move(workspace: Workspace, document: StagedDocument, access: Sequence[str]) -> bool:
     """Lays an uploaded file to those of other labels. The next adds of both make it act.
+
+    Returns:
+        Whether it had to be: a server that was killed in the middle may have left it there.
 
     Raises:
         UsageError: it was not uploaded, or only as a part of an archive; it is gone; or a file of
@@ -135,11 +138,14 @@ def move(workspace: Workspace, document: StagedDocument, access: Sequence[str]) 
     _check_whole(document)
     before = folder_of(workspace, document.source) / document.path
     after = folder_of(workspace, source_of(access)) / document.path
+    if after.exists() and not before.exists():
+        return False
     if after.exists():
         raise Refused(
             "taken", "A file of this name has these labels already. Delete one of the two first."
         )
     _lay(before, after)
+    return True
 
 
 def move_back(workspace: Workspace, document: StagedDocument, access: Sequence[str]) -> None:
