@@ -135,6 +135,28 @@ def test_moving_document_is_left_alone_until_it_has_moved(uploaded: Workspace) -
         document_acts.relabel(uploaded, moving, ["board"])
 
 
+@pytest.mark.parametrize("delete_is_first", [True, False])
+def test_of_two_at_one_document_the_second_changes_nothing_unseen(
+    uploaded: Workspace, delete_is_first: bool
+) -> None:
+    seen = documents(uploaded)["pay.md"]
+    if delete_is_first:
+        document_acts.delete(uploaded, seen)
+        with pytest.raises(UsageError, match="gone"):
+            document_acts.relabel(uploaded, seen, ["staff"])
+    else:
+        document_acts.relabel(uploaded, seen, ["staff"])
+        with pytest.raises(WorkspaceBusy):
+            document_acts.delete(uploaded, seen)
+        with pytest.raises(WorkspaceBusy):
+            document_acts.relabel(uploaded, seen, ["board"])
+    acts = [act.action for act in keys.acts(uploaded.database) if "documents." in act.action]
+    assert acts == ["documents.delete" if delete_is_first else "documents.access"]
+    work(uploaded)
+    place = uploads.folder_of(uploaded, uploads.source_of(["staff"])) / "pay.md"
+    assert place.exists() is not delete_is_first
+
+
 def test_source_that_was_added_is_read_again_under_its_labels(blank: Domain) -> None:
     blank.write("doors.md", DOORS)
     blank.add(access=["staff"])

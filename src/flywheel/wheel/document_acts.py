@@ -6,6 +6,7 @@ by serve/documents.py; what may be named on this machine is decided in folders.p
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
 
 
+_changing = threading.Lock()
+"""Held while a file and its row change: of two owners at one document the second finds what the
+first made of it, and deletes nothing that lies elsewhere by now."""
+
+
 def may_label(access: Iterable[str], by: Caller | None) -> bool:
     """Whether who calls may add under these labels: under his own, if he may not read all."""
     return by is None or by.access is None or set(access) <= {PUBLIC, *by.access}
@@ -39,14 +45,15 @@ def delete(workspace: Workspace, document: StagedDocument, by: Caller | None = N
         WorkspaceBusy: it is being moved to other labels.
         StoreError: the file cannot be deleted.
     """
-    _check_settled(document)
-    uploads.remove(workspace, document)
 
     def write(conn: Connection) -> Job:
         record(conn, by, "documents.delete", document.id)
         return jobs.submit_within(conn, AddArguments(access=_labels_of(document)), by)
 
-    return workspace.database.write(write)
+    with _changing:
+        _check_settled(workspace, document)
+        uploads.remove(workspace, document)
+        return workspace.database.write(write)
 
 
 def relabel(
@@ -74,8 +81,6 @@ def relabel(
         raise Refused("not_yours", "A key gives a document only labels that it may read.")
     if labels == before:
         raise Refused("same", "It has these labels already.")
-    _check_settled(document)
-    moved = uploads.move(workspace, document, labels)
 
     def write(conn: Connection) -> Job:
         if any(_is_of(each, before) for each in job_store.in_state(conn, "running")):
@@ -86,12 +91,15 @@ def relabel(
         jobs.submit_within(conn, AddArguments(access=before), by)
         return jobs.submit_within(conn, AddArguments(access=labels, files=(document.path,)), by)
 
-    try:
-        job = workspace.database.write(write)
-    except BaseException:
-        if moved:
-            uploads.move_back(workspace, document, labels)
-        raise
+    with _changing:
+        _check_settled(workspace, document)
+        moved = uploads.move(workspace, document, labels)
+        try:
+            job = workspace.database.write(write)
+        except BaseException:
+            if moved:
+                uploads.move_back(workspace, document, labels)
+            raise
     recheck(workspace)  # corrections that rest on it go along at once
     return job
 
@@ -131,10 +139,15 @@ def current_labels(workspace: Workspace, source: str) -> tuple[str, ...]:
         return ingest.labels_of(conn, source)
 
 
-def _check_settled(document: StagedDocument) -> None:
-    """Its file lies elsewhere by now, if it carries other labels than those it was uploaded for."""
+def _check_settled(workspace: Workspace, document: StagedDocument) -> None:
+    """Its file lies elsewhere by now, if it carries other labels than those it was uploaded for, or
+    than somebody saw who is about to change it."""
     labels = _labels_of(document)
-    if uploads.is_uploaded(document.source) and uploads.source_of(labels) != document.source:
+    with workspace.database.read() as conn:
+        now = documents.get_all(conn, [document.id]).get(document.id)
+    is_other = now is not None and set(now.access) != set(document.access)
+    is_moved = uploads.is_uploaded(document.source) and uploads.source_of(labels) != document.source
+    if is_other or is_moved:
         raise WorkspaceBusy("Its labels are being changed. Try again after that.")
 
 
