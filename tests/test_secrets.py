@@ -50,6 +50,8 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "says where a user's own password goes": {
         "docs/settings.md": "postgresql+psycopg://user:password@",
+        "src/flywheel/serve/console/words/en/settings.toml": "postgresql+psycopg://user:password@",
+        "src/flywheel/serve/console/words/zh/settings.toml": "postgresql+psycopg://user:password@",
         "src/flywheel/store/engines.py": "postgresql+psycopg://USER:PASSWORD@",
         "src/flywheel/wheel/settings.py": "postgresql+psycopg://user:password@",
     },
