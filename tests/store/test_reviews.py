@@ -12,7 +12,10 @@ from flywheel.records import Answer, Correction, Feedback, Interaction, Kind
 from flywheel.store import corrections, feedback, interactions, quarantine, review_lists, reviews
 from flywheel.store.corrections import Entry
 from flywheel.store.database import Database
+from flywheel.store.review_lists import Closing
 from flywheel.store.reviews import Review
+
+CLOSING = Closing(kinds=("abstained", "unsure"), decisions=("dismissed",))
 
 
 def put_asked(
@@ -93,7 +96,6 @@ def test_corrections_wait_until_they_are_verified_and_undisputed(database: Datab
             ("1", False, ("public",)),
             ("3", True, ("public",)),
         ]
-        assert review_lists.corrected_keys(conn, ["q", "r"]) == {"q"}
 
 
 def test_unanswered_questions_come_with_how_often_and_the_last_time(database: Database) -> None:
@@ -106,12 +108,12 @@ def test_unanswered_questions_come_with_how_often_and_the_last_time(database: Da
 
     database.write(write)
     with database.read() as conn:
-        found = review_lists.abstained(conn, 10)
+        found = review_lists.abstained(conn, 10, CLOSING)
         assert [(each.key, each.num, each.id) for each in found] == [
             ("door", 2, "03"),
             ("window", 1, "02"),
         ]
-        assert [each.key for each in review_lists.abstained(conn, 1)] == ["door"]
+        assert [each.key for each in review_lists.abstained(conn, 1, CLOSING)] == ["door"]
         assert review_lists.asked(conn, ["door", "lamp"]) == {"door": 3}
         assert review_lists.askers(conn, "door") == 2
 
@@ -126,15 +128,40 @@ def test_unsure_answers_come_least_sure_first_each_question_once(database: Datab
 
     database.write(write)
     with database.read() as conn:
-        found = review_lists.unsure(conn, 0.5, 10)
+        found = review_lists.unsure(conn, 0.5, 10, CLOSING)
         assert [(each.key, each.confidence, each.num) for each in found] == [
             ("window", 0.2, 1),
             ("door", 0.3, 2),
         ]
-        assert [each.key for each in review_lists.unsure(conn, 0.5, 1)] == ["window"]
+        assert [each.key for each in review_lists.unsure(conn, 0.5, 1, CLOSING)] == ["window"]
         shown = review_lists.shown(conn, ["04"])["04"]
         assert (shown.key, shown.kind, shown.confidence) == ("lamp", "answer", 0.9)
         assert review_lists.stood_on(conn, ["04", "x"]).keys() == {"04"}
+
+
+def test_closed_questions_take_no_place_of_those_that_wait(database: Database) -> None:
+    decided = [
+        Review(item="unsure:door", decision="dismissed", user="ines", at="2026"),
+        Review(item="abstained:roof", decision="dismissed", user="ines", at="2026"),
+        Review(item="unsure:seat", decision="confirmed", user="ines", at="2026"),
+    ]
+
+    def write(conn: Connection) -> None:
+        for key in ("door", "roof", "lamp", "seat", "wheel"):
+            put_asked(conn, f"a-{key}", key)
+            put_asked(conn, f"b-{key}", key, "answer", 0.2)
+        for each in decided:
+            reviews.put(conn, each)
+        gone = replace(entry("2", key="wheel"), withdrawn="withdrawn")
+        corrections.put_all(conn, [entry("1", key="lamp"), gone])
+
+    database.write(write)
+    with database.read() as conn:
+        for found in (
+            review_lists.abstained(conn, 2, CLOSING),
+            review_lists.unsure(conn, 0.5, 2, CLOSING),
+        ):
+            assert [each.key for each in found] == ["seat", "wheel"]
 
 
 def test_flag_that_was_taken_back_does_not_wait(database: Database) -> None:

@@ -21,7 +21,7 @@ from tests.wheel.reviewing import (
 )
 
 from flywheel.store import interactions
-from flywheel.wheel import review_queue, sight
+from flywheel.wheel import review_queue, review_waiting, sight
 from flywheel.wheel.erasure import erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.keys import Caller
@@ -208,3 +208,32 @@ def test_narrow_curator_never_sees_the_queue_of_a_moment_ago(domain: Domain) -> 
     assert ("flagged", asked) in listed(workspace, NARROW)
     domain.add(access=["staff"])
     assert ("flagged", asked) not in listed(workspace, NARROW)
+
+
+def test_whatever_was_decided_before_does_not_hide_what_still_waits(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_waiting, "MOST", 1)
+    flag(workspace, "first", put_asked(workspace, "bad", "Where is the horn?", "answer", 0.9))
+    for number in range(6):
+        for word, kind in (("left", "abstain"), ("right", "answer"), ("rear", "answer")):
+            question, id = f"Where is {word} part {number}?", f"{word}{number}"
+            put_asked(workspace, id, question, kind, 0.9 if word == "rear" else 0.1)  # type: ignore[arg-type]
+            put_asked(workspace, f"{id}b", question, kind, 0.9)  # type: ignore[arg-type]
+            if word == "rear":
+                flag(workspace, f"flag{id}", id)
+    put_asked(workspace, "open", "Where is the jack?", second=1)
+    put_asked(workspace, "dim", "Where is the fuse?", "answer", 0.5)
+    for number in range(6):
+        if number % 2:
+            rule(workspace, "abstained", f"left{number}", "dismissed")
+            rule(workspace, "unsure", f"right{number}", "dismissed")
+        else:
+            for word in ("left", "right"):
+                correct(workspace, f"c{word}{number}", f"Where is {word} part {number}?", "A.", "i")
+        rule(workspace, "flagged", f"rear{number}", "dismissed")
+    assert sorted(listed(workspace)) == [
+        ("abstained", "open"),
+        ("flagged", "bad"),
+        ("unsure", "dim"),
+    ]

@@ -7,15 +7,26 @@ On the caller's connection. Who may read it, and what is waiting at all, is for 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import get_args
 
-from sqlalchemy import Connection, Text, cast, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from flywheel.records import Kind
 from flywheel.store.groups import in_groups
-from flywheel.store.tables import corrections, feedback, interactions
+from flywheel.store.tables import corrections, feedback, interactions, reviews
 
 _KINDS = ("", *get_args(Kind))
 _REPEATED = 5
@@ -152,15 +163,28 @@ def waiting_corrections(conn: Connection) -> list[WaitingCorrection]:
     ]
 
 
-def abstained(conn: Connection, limit: int) -> list[Asked]:
-    """The questions that were left unanswered, those asked most first."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closing:
+    """What closes a question for good, beside a correction: decisions on it."""
+
+    kinds: Sequence[str]
+    """Of the items that they are kept under."""
+    decisions: Sequence[str]
+
+
+def abstained(conn: Connection, limit: int, closing: Closing) -> list[Asked]:
+    """The questions that were left unanswered and still are, those asked most first."""
     columns = interactions.c
-    count = func.count().label("num")
-    counted = (
-        select(columns.key, count)
+    grouped = (
+        select(columns.key, func.count().label("num"))
         .where(columns.kind == "abstain", columns.key != "")
         .group_by(columns.key)
-        .order_by(count.desc(), columns.key)
+        .subquery()
+    )
+    counted = (
+        select(grouped.c.key, grouped.c.num)
+        .where(*_are_open(grouped.c.key, closing))
+        .order_by(grouped.c.num.desc(), grouped.c.key)
         .limit(limit)
     )
     counts = {row.key: row.num for row in conn.execute(counted)}
@@ -168,12 +192,14 @@ def abstained(conn: Connection, limit: int) -> list[Asked]:
     return [replace(latest[key], num=num) for key, num in counts.items() if key in latest]
 
 
-def unsure(conn: Connection, below: float, limit: int) -> list[Asked]:
-    """The questions that were answered with little confidence, the least first."""
+def unsure(conn: Connection, below: float, limit: int, closing: Closing) -> list[Asked]:
+    """The questions that were answered with little confidence and not corrected since, the least
+    first."""
     columns = interactions.c
     scanned = (
         select(columns.key, columns.confidence)
         .where(columns.kind == "answer", columns.confidence < below)
+        .where(*_are_open(columns.key, closing))
         .order_by(columns.confidence, columns.key)
         .limit(_REPEATED * limit)
     )
@@ -188,6 +214,14 @@ def unsure(conn: Connection, below: float, limit: int) -> list[Asked]:
         for key, confidence in least.items()
         if key in latest
     ]
+
+
+def _are_open(key: ColumnElement[str], closing: Closing) -> Iterator[ColumnElement[bool]]:
+    """Those of the questions that wait. Asked of the database, since of a list's first hundreds
+    all may be closed."""
+    yield ~exists().where(corrections.c.key == key, corrections.c.withdrawn == "")
+    named = [literal(f"{kind}:", Text).concat(key) for kind in closing.kinds]
+    yield ~exists().where(reviews.c.item.in_(named), reviews.c.decision.in_(closing.decisions))
 
 
 def _latest(conn: Connection, kind: Kind, keys: Sequence[str]) -> dict[str, Asked]:
@@ -218,17 +252,9 @@ def last_asked(conn: Connection, keys: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def corrected_keys(conn: Connection, keys: Sequence[str]) -> set[str]:
-    """Those of the questions that any correction in force is about, by their normal forms."""
-    found: set[str] = set()
-    for group in in_groups(keys):
-        about = corrections.c.key.in_(group), corrections.c.withdrawn == ""
-        found.update(conn.scalars(select(corrections.c.key).where(*about).distinct()))
-    return found
-
-
 def flags(conn: Connection, limit: int) -> list[Flag]:
-    """What was flagged and not taken back by who flagged it, the latest first."""
+    """What was flagged since it was decided on last, and not taken back by who flagged it; the
+    latest first."""
     columns, later = feedback.c, feedback.alias()
     taken_back = exists().where(
         later.c.interaction == columns.interaction,
@@ -239,9 +265,13 @@ def flags(conn: Connection, limit: int) -> list[Flag]:
         later.c.at >= columns.at,
         columns.interaction != "",
     )
+    about = case((columns.interaction != "", columns.interaction), else_=columns.id)
+    decided = exists().where(
+        reviews.c.item == literal("flagged:", Text).concat(about), reviews.c.at >= columns.at
+    )
     query = (
         select(columns.id, columns.interaction, columns.question, columns.at)
-        .where(columns.kind == "flag", columns.content != "", ~taken_back)
+        .where(columns.kind == "flag", columns.content != "", ~taken_back, ~decided)
         .order_by(columns.at.desc(), columns.id.desc())
         .limit(limit)
     )

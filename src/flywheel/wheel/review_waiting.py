@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from flywheel.learn.feedback import UNFOUND, normal_form
 from flywheel.learn.teaching import Stakes, teaches
 from flywheel.store import exam_items, review_lists, reviews
+from flywheel.store.review_lists import Closing
 from flywheel.wheel.feedback import key_of, may_read
 from flywheel.wheel.held_out import HeldOut
 from flywheel.wheel.review_sight import readable, readable_acts
@@ -41,7 +42,7 @@ CORRECTIONS = "corrections"
 """What decisions on corrections are kept under, whatever they waited for."""
 
 MOST = 200
-"""Questions of one kind that are looked through: nobody decides on more before they change."""
+"""Items of one kind that are listed: nobody decides on more before they change."""
 
 UNSURE = 0.7
 """Confidence below which an answer is worth a look: three of ten such are wrong."""
@@ -110,19 +111,14 @@ class Waiting:
         of_answer: dict[str, list[Flag]] = {}
         for flag in reversed(review_lists.flags(self._conn, self._most)):
             of_answer.setdefault(flag.interaction or flag.id, []).append(flag)
-        decided = {each.item: each.at for each in reviews.of_kinds(self._conn, ["flagged"])}
-        waiting = {
-            id: flags
-            for id, flags in of_answer.items()
-            if flags[-1].at > decided.get(f"flagged:{id}", "")
-        }
-        shown = review_lists.shown(self._conn, list(waiting))
+        shown = review_lists.shown(self._conn, list(of_answer))
         keys = {
-            id: shown[id].key if id in shown else key_of(waiting[id][0].question) for id in waiting
+            id: shown[id].key if id in shown else key_of(flags[0].question)
+            for id, flags in of_answer.items()
         }
         counts = review_lists.asked(self._conn, list(set(keys.values())))
         seen = self._readable(list(shown))
-        for id, flags in waiting.items():
+        for id, flags in of_answer.items():
             if not (id in seen if id in shown else self._sees_all):
                 continue
             num = counts.get(keys[id], 0)
@@ -148,17 +144,12 @@ class Waiting:
         """What was left unanswered, or answered with little confidence; each question once, and
         none of those whose answer was flagged, which are listed before."""
         found: dict[str, tuple[ItemKind, Asked]] = {}
-        for each in review_lists.abstained(self._conn, self._most):
+        closing = Closing(kinds=ABOUT_QUESTIONS, decisions=ANSWERED_BY)
+        for each in review_lists.abstained(self._conn, self._most, closing):
             found[each.key] = ("abstained", each)
-        for each in review_lists.unsure(self._conn, UNSURE, self._most):
+        for each in review_lists.unsure(self._conn, UNSURE, self._most, closing):
             found.setdefault(each.key, ("unsure", each))
-        answered = review_lists.corrected_keys(self._conn, list(found)) | self._flagged
-        answered |= {
-            each.item.partition(":")[2]
-            for each in reviews.of_kinds(self._conn, ABOUT_QUESTIONS)
-            if each.decision in ANSWERED_BY
-        }
-        open = {key: each for key, each in found.items() if key not in answered}
+        open = {key: each for key, each in found.items() if key not in self._flagged}
         seen = self._readable([each.id for _, each in open.values()])
         for key, (kind, each) in open.items():
             if each.id not in seen:
