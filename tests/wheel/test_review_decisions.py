@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -286,6 +287,17 @@ def test_of_two_curators_at_once_one_decides(
 
 
 # Taking back.
+
+
+def test_flag_that_a_clock_ahead_has_dated_waits_no_more_once_decided(
+    workspace: Workspace,
+) -> None:
+    asked = put_asked(workspace, "a", QUESTION, "answer", 0.9)
+    ahead = (datetime.now(UTC) + timedelta(minutes=30)).isoformat()
+    act = Feedback(id="f", kind="flag", user="bo", role="asker", at=ahead, interaction=asked)
+    feedback.accept(workspace, [act])
+    rule(workspace, "flagged", asked, "dismissed")
+    assert listed(workspace) == []
 
 
 def test_confirmation_is_taken_back(workspace: Workspace) -> None:

@@ -172,11 +172,13 @@ class _Write:
         if case is None or not is_open or case.seen != self._ruling.seen:
             raise Overtaken(case)
         self._case, self._num_erasures = case, erasures.count(conn)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         review = Review(
             item=case.name,
             decision=self._ruling.decision,
             user=self._caller.name,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            # Not before what it is on, which a clock that goes ahead may have dated.
+            at=max(now, *(flag.at for flag in case.flags)) if case.flags else now,
         )
         self._review = reviews.put(conn, review)
         record(conn, self._caller, f"review.{self._ruling.decision}", self._id)
