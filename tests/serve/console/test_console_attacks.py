@@ -21,12 +21,13 @@ from flywheel.serve.app import CONSOLE
 from flywheel.serve.auth import CSRF_HEADER
 from flywheel.serve.console import ask, rendering
 from flywheel.serve.console.exchange import Exchange
+from flywheel.serve.console.page import Page
 from flywheel.serve.console.review_view import difference
 from flywheel.wheel import keys
 
 if TYPE_CHECKING:
     from tests.serve.conftest import Served
-    from tests.serve.console.conftest import SignedIn
+    from tests.serve.console.conftest import SignedIn, Visitor
 
 LEAST: dict[str, Role] = {
     "/ask": "asker",
@@ -257,3 +258,34 @@ def test_a_conversation_in_a_form_is_as_short_as_in_an_address(
     asker.post("/ask", data={"question": "Where is the child lock?", "after": chain})
     assert asked and max(asked) <= ask.MOST_EXCHANGES
     assert asker.post("/ask", data={"question": "?", "after": ["x" * 10_000]}).status_code == 400
+
+
+def test_what_was_typed_is_gone_once_its_writer_has_signed_out(
+    served: Served, visitor: Callable[..., Visitor]
+) -> None:
+    visiting = visitor(served.url, served.secrets["asker"])
+    page = visiting.page
+    page.fill("#question", "A word for nobody else")
+    page.click("details.menu > summary")
+    page.click("form[action='/signout'] button")
+    page.fill("#key", served.secrets["curator"])
+    page.press("#key", "Enter")
+    page.wait_for_url(served.url + "/ask")
+    assert page.input_value("#question") == ""
+    assert visiting.complaints == []
+
+
+def test_no_more_is_exported_at_once_than_a_key_may_have_open(
+    served: Served, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curator = signed_in(served.url, served.secrets["curator"])
+    asked: list[object] = []
+    run = Page.run
+
+    async def noted(page: Page, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        asked.append(function)
+        return await run(page, function, *args, **named)
+
+    monkeypatch.setattr(Page, "run", noted)
+    assert curator.get("/review/export.json").json() == []
+    assert next in asked

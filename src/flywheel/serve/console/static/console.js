@@ -125,7 +125,10 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) {
     event.preventDefault();
     event.stopImmediatePropagation();
+    return;
   }
+  // What was typed and not sent is not for whoever signs in next in this window.
+  if (event.target.getAttribute("action") === "/signout") sessionStorage.clear();
 }, true);
 
 document.addEventListener("htmx:sendError", () => {
