@@ -136,3 +136,16 @@ def test_sentences_that_follow_each_other_are_one_piece() -> None:
     spans = [(span.start, span.end) for span, _ in pieces(passage)]
     assert [text for _, text in pieces(passage)] == ["One.", "Two.", "Three.", "四。", "五。"]
     assert runs(passage, {spans[0], spans[1], spans[3], (0, 3)}) == ["One. Two.", "四。"]
+
+
+def test_the_rule_below_a_tables_head_is_no_piece_to_cite() -> None:
+    passage = Passage(
+        id="p",
+        document="d",
+        title="T",
+        headings=(),
+        text="| Ring | Meaning |\n| --- | :-: |\n| Red | Fault |",
+        language="en",
+        position=0,
+    )
+    assert [text for _, text in pieces(passage)] == ["| Ring | Meaning |", "| Red | Fault |"]

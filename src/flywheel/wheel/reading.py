@@ -56,8 +56,9 @@ def passages_of(interaction: Interaction) -> dict[str, Passage]:
 
 
 def pieces(passage: Passage) -> list[tuple[Span, str]]:
-    """The sentences of a passage, with where they stand."""
-    return [(span, passage.text[span.start : span.end]) for span in sentences(passage.text)]
+    """The sentences of a passage, with where they stand. The rule below a table's head is none."""
+    found = ((span, passage.text[span.start : span.end]) for span in sentences(passage.text))
+    return [(span, text) for span, text in found if text.strip("|-: ")]
 
 
 def _among_others(workspace: Workspace, passage: Passage, caller: Caller) -> Reading:
