@@ -158,6 +158,18 @@ def test_language_that_is_liked_less() -> None:
     assert line([*english, *liked], "Chinese answers liked more").verdict == "good"
 
 
+def test_what_was_taken_back_counts_nowhere() -> None:
+    acts = [act(n, "up", f"u{n % 5}", question=f"q{n}", answer="门。" if n % 2 else "A door.")
+            for n in range(60)]  # fmt: skip
+    taken = [
+        act(100 + 2 * n + back, "retract" if back else "down", "u0", question=f"q{n}", answer=text)
+        for n in range(60)
+        for back, text in ((0, "门。"), (1, "门。"))
+    ]
+    for name in ("Chinese answers liked more", "effective number of users"):
+        assert line([*acts, *taken], name) == line(acts, name)
+
+
 def test_nothing_and_little_are_too_few_for_any_verdict() -> None:
     for acts in ([], judged(lambda number, user: number > 0, number=2)):
         for each in measure(acts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -36,6 +37,14 @@ def test_many_acts_within_minutes_are_a_burst() -> None:
     acts = ups("mallory", [n / 10 for n in range(21)])
     assert bursts(acts, SETTINGS) == {act.id for act in acts}
     assert bursts(acts[:20], SETTINGS) == frozenset()
+
+
+def test_taking_back_what_was_said_is_no_haste() -> None:
+    acts = ups("a", [number / 2 for number in range(20)])
+    back = [replace(act, id=f"back {act.id}", kind="retract") for act in acts]
+    assert not bursts([*acts, *back], LearnSettings())
+    again = [replace(act, id=f"again {act.id}") for act in acts]
+    assert not {act.id for act in back} & bursts([*acts, *back, *again], LearnSettings())
 
 
 def test_only_the_burst_is_held_back() -> None:

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Literal
 
 from flywheel.learn.agreement import Interval, alpha, difference, share
-from flywheel.learn.feedback import normal_form
+from flywheel.learn.feedback import normal_form, retracted
 from flywheel.learn.lessons import are_alike
 from flywheel.records import Feedback
 from flywheel.search.terms import has_han
@@ -57,13 +57,15 @@ def measure(acts: Iterable[Feedback]) -> tuple[Measure, ...]:
     """Every line of the table, on whatever acts there are."""
     ordered = sorted(acts, key=lambda act: (act.at, act.id))
     ranks = [_Ranked.of(act) for act in ordered if act.kind == "rank"]
+    gone = retracted(ordered)
+    said = [act for act in ordered if act.kind != "retract" and act.id not in gone]
     return (
         _answers_agreed(_judgements(ordered)),
         _ranks_agreed(_oriented(ordered)),
-        _largest_share(ordered),
-        _effective_users(ordered),
+        _largest_share(said),
+        _effective_users(said),
         _length_bias(ranks),
-        _language_bias(ordered),
+        _language_bias(said),
         _near_ties(ranks),
         _position_bias(ranks),
     )

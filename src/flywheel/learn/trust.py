@@ -66,7 +66,8 @@ def _times(acts: Iterable[Feedback]) -> dict[str, list[tuple[datetime, str]]]:
     """When each asker acted, in order, with the acts' ids."""
     times: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
     for act in acts:
-        if not is_verified(act.role):
+        # To take back what was said a moment ago is no haste, and teaches nothing.
+        if not is_verified(act.role) and act.kind != "retract":
             times[act.user].append((datetime.fromisoformat(act.at), act.id))
     return {user: sorted(of_user) for user, of_user in times.items()}
 

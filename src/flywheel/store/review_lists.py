@@ -334,10 +334,11 @@ def num_acts(conn: Connection) -> int:
 
 
 def times_of_askers(conn: Connection) -> list[tuple[str, str, str]]:
-    """The id, user and time of every asker's act that was not erased."""
+    """The id, user and time of every asker's act that was not erased, and takes nothing back."""
     columns = feedback.c
     query = select(columns.id, columns.user, columns.at)
-    rows = conn.execute(query.where(columns.role == "asker", columns.content != ""))
+    says = columns.role == "asker", columns.content != "", columns.kind != "retract"
+    rows = conn.execute(query.where(*says))
     return [(row.id, row.user, row.at) for row in rows]
 
 
