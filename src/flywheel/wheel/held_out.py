@@ -61,13 +61,14 @@ def _written(workspace: Workspace) -> tuple[str, ...]:
     path = workspace.root / workspace.settings.exam.file
     try:
         status = path.stat()
-        return _read(path, status.st_mtime_ns, status.st_size)
+        # A new state has a new number, however soon it comes and whatever its length.
+        return _read(path, status.st_mtime_ns, status.st_size, status.st_ino)
     except (OSError, FlywheelError):
         return ()
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, modified: int, size: int) -> tuple[str, ...]:
+def _read(path: Path, modified: int, size: int, number: int) -> tuple[str, ...]:
     return tuple(each.question for each in read_exam(path))
 
 
