@@ -30,7 +30,7 @@ from flywheel.serve.auth import CSRF_HEADER
 from flywheel.store import documents, exam_items, tables
 from flywheel.store import jobs as job_store
 from flywheel.store.exam_items import ExamItem
-from flywheel.wheel import ingest, keys, sight, stages
+from flywheel.wheel import ingest, keys, sight, stages, versions
 from flywheel.wheel import jobs as wheel_jobs
 from flywheel.wheel.erasure import erase
 from flywheel.wheel.keys import Caller
@@ -161,13 +161,25 @@ def spoken_of(world: World) -> None:
     world.workspace.database.write(lambda conn: exam_items.put_all(conn, items))
 
 
+SHUT = re.compile("shutterling")
+"""What stands in a document that anybody may read until it is closed."""
+
+
 def uploaded(world: World) -> None:
-    """A file that an owner sent, and sent anew."""
+    """A file that an owner sent, and sent anew; and one that is open for now."""
     olaf = world.client("olaf", "owner")
-    for hour in ("qhourword", "qnextword"):
-        content = f"# Vault\n\nThe vault opens at {hour} and closes at noon.\n"
-        files = {"files": ("qvaultword.md", content.encode())}
-        reply = olaf.post("/v1/documents", files=files, data={"access": LABEL})
+    sent = [
+        ("qvaultword.md", "The vault opens at qhourword and closes at noon.", LABEL),
+        ("qvaultword.md", "The vault opens at qnextword and closes at noon.", LABEL),
+        (
+            "blinds.md",
+            "The blinds of the canteen are lowered by the shutterling at nine.",
+            "public",
+        ),
+    ]
+    for name, text, label in sent:
+        files = {"files": (name, f"# {name}\n\n{text}\n".encode())}
+        reply = olaf.post("/v1/documents", files=files, data={"access": label})
         assert reply.status_code < 300, reply.text
         done(world)
 
@@ -192,13 +204,13 @@ def known(world: World) -> dict[str, list[str]]:
 
         interactions, staged = of(tables.interactions.c.id), of(tables.documents.c.id)
         passages, acts = of(tables.passages.c.id), of(tables.feedback.c.id)
-        jobs, versions = of(tables.jobs.c.id), of(tables.versions.c.number)
+        jobs, numbers = of(tables.jobs.c.id), of(tables.versions.c.number)
         sources = sorted(set(of(tables.documents.c.source)))
         exam = of(tables.exam_rows.c.question)
         key_ids = of(tables.keys.c.id)
     return {
         "interactions": interactions, "documents": staged, "passages": passages, "acts": acts,
-        "jobs": jobs, "versions": versions, "sources": sources, "exam": sorted(set(exam)),
+        "jobs": jobs, "versions": numbers, "sources": sources, "exam": sorted(set(exam)),
         "keys": key_ids,
     }  # fmt: skip
 
@@ -247,7 +259,9 @@ def made(place: Path) -> Iterator[World]:
             world = World(url=url, workspace=workspace, ids={}, hidden={})
             uploaded(world)
             spoken_of(world)
-            turn(workspace)
+            turned = turn(workspace)
+            if turned.champion != turned.version:
+                versions.promote(workspace, turned.version, "olaf", "It holds more.")
             spoken_of_again(world)
             world.ids = known(world)
             world.hidden = hidden(world)
@@ -357,16 +371,20 @@ def addresses(world: World) -> Iterator[tuple[str, dict[str, str]]]:
         yield "/exam/near", {"question": "What are the wages?", "key": id}
 
 
-def shows(reply: httpx.Response, sent: str = "") -> set[str]:
+def shows(reply: httpx.Response, sent: str = "", words: re.Pattern[str] = WORDS) -> set[str]:
     """The planted words of a reply that whoever asked did not send himself."""
     headers = "\n".join(f"{name}: {value}" for name, value in reply.headers.items())
     text = unescape(reply.text) + headers + json.dumps(reply.text)
-    own = {each.lower() for each in WORDS.findall(sent)}
-    return {each.lower() for each in WORDS.findall(text)} - own
+    own = {each.lower() for each in words.findall(sent)}
+    return {each.lower() for each in words.findall(text)} - own
 
 
 def crawled(
-    world: World, client: httpx.Client, *, follows: bool = True
+    world: World,
+    client: httpx.Client,
+    *,
+    follows: bool = True,
+    words: re.Pattern[str] = WORDS,
 ) -> tuple[int, dict[str, set[str]]]:
     """How many pages were looked at, and what showed on which.
 
@@ -380,7 +398,7 @@ def crawled(
             reply = client.get(path, params=dict(query) or None, headers=headers)
             num += 1
             assert reply.status_code < 500, (path, query)
-            if found := shows(reply, f"{path} {query}"):
+            if found := shows(reply, f"{path} {query}", words):
                 leaks.setdefault(f"{path} {dict(query)}", set()).update(found)
             if not follows or "html" not in reply.headers.get("content-type", ""):
                 continue
@@ -434,6 +452,23 @@ def test_nothing_is_done_to_what_somebody_may_not_read(world: World, role: Role)
         assert 400 <= reply.status_code < 500, (path, data)
         assert not shows(reply, json.dumps(data)), (path, data)
     assert keys.acts(world.workspace.database) == acts
+
+
+def test_what_is_closed_to_somebody_is_gone_from_every_page_of_his(world: World) -> None:
+    nora, olaf = world.client("nora", "owner", "public"), world.client("olaf", "owner")
+    told = ask(nora, "Who lowers the blinds of the canteen at nine?", n=2)["flywheel"]
+    say(nora, kind="flag", interaction=told["interaction"], candidate=0, reason="wrong")
+    world.ids = known(world)
+    _, before = crawled(world, nora, follows=False, words=SHUT)
+    assert {page.split("/")[1].split(" ")[0] for page in before} >= {
+        "ask", "documents", "passages", "review",
+    }  # fmt: skip
+    with world.workspace.database.read() as conn:
+        blinds = next(e for e in documents.list_documents(conn) if e.path == "blinds.md")
+    form = {"access": LABEL, "seen": "public"}
+    assert olaf.post(f"/documents/{blinds.id}/labels", data=form).status_code == 303
+    _, after = crawled(world, nora, follows=False, words=SHUT)
+    assert after == {}
 
 
 def test_of_whoever_was_erased_no_page_shows_a_word(world: World) -> None:
