@@ -29,7 +29,7 @@ from flywheel.records import Correction, Feedback
 from flywheel.store import corrections, exam_items, reviews
 from flywheel.store import feedback as feedback_store
 from flywheel.store import quarantine as quarantine_store
-from flywheel.wheel import feedback, growth, keys, quarantine
+from flywheel.wheel import feedback, growth, keys, quarantine, review_decisions
 from flywheel.wheel.erasure import erase
 from flywheel.wheel.review_decisions import Decision, Done, Overtaken, Ruling, decide
 from flywheel.wheel.review_queue import queue
@@ -418,3 +418,20 @@ def test_what_was_erased_does_not_come_back_with_a_decision_that_is_taken_back(
         item = exam_items.get(conn, "x")
     assert item
     assert (item.answer, item.state) == ("", "dropped")
+
+
+def test_what_somebody_decided_right_after_is_not_taken_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggest(workspace, "s1", QUESTION, "On the edge.")
+    done = review_decisions._Write.done
+
+    def later(write: review_decisions._Write) -> Done:
+        feedback.withdraw(workspace, "s1", by=OLAF)
+        return done(write)
+
+    monkeypatch.setattr(review_decisions._Write, "done", later)
+    decided = rule(workspace, "suggested", "s1", "confirmed")
+    with pytest.raises(Overtaken):
+        undo(workspace, decided, INES)
+    assert in_force(workspace) == {}

@@ -158,8 +158,16 @@ class _Write:
             acts=self._acts,
             judged=self._judged,
             num_erasures=self._num_erasures,
-            left=tuple((each.correction.id, each.change) for each in entries),
+            left=tuple((each.correction.id, self._change_left(each)) for each in entries),
         )
+
+    def _change_left(self, entry: Entry) -> int:
+        """The change that a correction was left with; none that is ever found again, where somebody
+        else went on from it before it was looked at here."""
+        assert self._case is not None
+        before = {each.correction.id: each.decided_by for each in self._case.entries}
+        expected = ("", self._caller.name, before.get(entry.correction.id))
+        return entry.change if entry.decided_by in expected else -1
 
     def first(self, conn: Connection) -> None:
         """Checks the item, and keeps the decision. The caller holds the corrections' lock.
