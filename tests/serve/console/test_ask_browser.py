@@ -100,6 +100,24 @@ def test_a_citation_opens_in_its_document_and_closes_again(
     assert page.evaluate("document.activeElement.closest('.note') !== null")
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_moves_or_is_found_is_said_to_whoever_does_not_see_it(
+    served: Served, visitor: Callable[..., Visitor], language: PageLanguage
+) -> None:
+    page, t = visitor(served.url, served.secrets["asker"], language=language).page, Words(language)
+    page.locator(".compare summary").click()
+    page.locator(".compare input[name=num][value='2']").check()
+    ask(page)
+    page.locator(".candidate[data-index]").nth(1).focus()
+    page.keyboard.press("[")
+    assert text(page, "#said") == t("ask.rank.place", letter="B", place=1, total=2)
+    for place in ("/ask", "/ask/history"):
+        page.goto(f"{served.url}{place}")
+        page.locator("#history-q").fill("lock 儿童")
+        page.locator("#said", has_text=t("ask.history.none_found")).wait_for(state="attached")
+        assert page.locator("#history-list[aria-live]").count() == 0
+
+
 def test_enter_that_ends_a_chinese_word_does_not_send(
     served: Served, visitor: Callable[..., Visitor]
 ) -> None:

@@ -242,3 +242,11 @@ compare?.addEventListener("keydown", (event) => {
 });
 
 if (form) setUp();
+
+// How many were found is said to whoever searches; the list itself changes with every question.
+document.addEventListener("htmx:afterSettle", () => {
+  const field = document.activeElement;
+  if (field?.id !== "history-q") return;
+  const said = document.getElementById("said");
+  if (said) said.textContent = document.getElementById("history-list").dataset.found;
+});

@@ -8,6 +8,14 @@ function moved(candidates) {
   });
 }
 
+/** Says where a candidate stands now, to whoever does not see it move. */
+function tell(candidate) {
+  const all = [...candidate.parentElement.children];
+  const places = { "{place}": all.indexOf(candidate) + 1, "{total}": all.length };
+  document.getElementById("said").textContent =
+    candidate.dataset.moved.replace(/\{(?:place|total)\}/g, (each) => places[each]);
+}
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-move]");
   if (!button) return;
@@ -19,6 +27,7 @@ document.addEventListener("click", (event) => {
   else other.after(candidate);
   moved(candidate.parentElement);
   button.focus();
+  tell(candidate);
 });
 
 let dragged = null;
