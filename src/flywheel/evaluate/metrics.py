@@ -79,7 +79,7 @@ def found_texts(answer: Answer, k: int) -> list[str]:
 
 
 def is_about(found: str, evidence: str) -> bool:
-    """Whether the text covers half of the evidence or lies 80 % inside it.
+    """Whether the text covers half of the evidence or lies 80% inside it.
 
     A text too short to be told from a chance agreement lies inside nothing.
     """
@@ -91,7 +91,7 @@ def is_about(found: str, evidence: str) -> bool:
 def evidence_recall(question: ExamQuestion, answer: Answer, k: int) -> float | None:
     """The share of the pieces of evidence that the first k passages hold.
 
-    A piece is found when the first k passages together cover at least 80 % of its characters;
+    A piece is found when the first k passages together cover at least 80% of its characters;
     any identical copy counts. Questions with evidence.
     """
     if not has_evidence(question):
@@ -119,7 +119,7 @@ def evidence_recall_at_10(question: ExamQuestion, answer: Answer) -> float | Non
 def evidence_mrr(question: ExamQuestion, answer: Answer) -> float | None:
     """1 / the rank of the first of ten passages that is about any piece of evidence, else 0.
 
-    About: it covers half of the piece or lies 80 % inside it. Questions with evidence.
+    About: it covers half of the piece or lies 80% inside it. Questions with evidence.
     """
     if not has_evidence(question):
         return None
