@@ -31,7 +31,7 @@ _PUBLIC = {
     "Workspace": "flywheel.wheel.workspace",
     "add": "flywheel.wheel.ingest",
     "compare_versions": "flywheel.wheel.comparison",
-    "erase": "flywheel.wheel.erasure",
+    "erase": "flywheel.wheel.erasure.erase",
     "list_versions": "flywheel.wheel.versions",
     "promote": "flywheel.wheel.versions",
     "confirm_correction": "flywheel.wheel.feedback:confirm",
@@ -43,7 +43,7 @@ _PUBLIC = {
     "rollback": "flywheel.wheel.versions",
     "trace": "flywheel.wheel.lineage",
     "turn": "flywheel.wheel.turn",
-    "waiting_corrections": "flywheel.wheel.review:waiting",
+    "waiting_corrections": "flywheel.wheel.review.corrections:waiting",
     "withdraw_correction": "flywheel.wheel.feedback:withdraw",
 }
 

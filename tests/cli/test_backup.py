@@ -10,7 +10,7 @@ import click
 import pytest
 
 from flywheel.cli import COMMANDS
-from flywheel.wheel import server_lock
+from flywheel.wheel.backup import server_lock
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:

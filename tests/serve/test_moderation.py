@@ -20,7 +20,7 @@ from flywheel.serve.limits import Guesses, Limits
 from flywheel.serve.metrics import Metrics
 from flywheel.serve.service import Service
 from flywheel.wheel import keys
-from flywheel.wheel.moderation import write_word_list
+from flywheel.wheel.moderation.judging import write_word_list
 from flywheel.wheel.workspace import Workspace
 
 LISTS = {"threats": "kill you\n杀了你\n", "harassment": "idiot*\n白痴\n"}

@@ -10,10 +10,10 @@ from flywheel.store import exam_items, interactions
 from flywheel.store.exam_items import ExamItem
 from flywheel.wheel.feedback import accept, key_of
 from flywheel.wheel.keys import Caller
-from flywheel.wheel.review_decisions import Decision, Done, Ruling, decide
-from flywheel.wheel.review_item import Case, find
-from flywheel.wheel.review_queue import queue
-from flywheel.wheel.review_waiting import Item, ItemKind
+from flywheel.wheel.review.decisions import Decision, Done, Ruling, decide
+from flywheel.wheel.review.item import Case, find
+from flywheel.wheel.review.queue import queue
+from flywheel.wheel.review.waiting import Item, ItemKind
 from flywheel.wheel.workspace import Workspace
 
 INES = Caller(key="k1", name="ines", role="curator", access=None)

@@ -18,7 +18,7 @@ from flywheel.records import Correction, Feedback
 from flywheel.store import corrections, documents
 from flywheel.wheel.feedback import accept, confirm, recheck, withdraw
 from flywheel.wheel.keys import Caller, acts
-from flywheel.wheel.review import waiting
+from flywheel.wheel.review.corrections import waiting
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain

@@ -23,7 +23,7 @@ from flywheel.errors import ModelError, SettingsError
 from flywheel.records import Feedback
 from flywheel.store import versions
 from flywheel.wheel import learning, modelling, planning
-from flywheel.wheel.erasure import erase
+from flywheel.wheel.erasure.erase import erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import Turned, turn
 from flywheel.wheel.versions import promote

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flywheel.moderation.settings import ModerationSettings
-from flywheel.wheel import rules
+from flywheel.wheel.moderation import rules
 from flywheel.wheel.setting_list import HIDDEN, Setting, setting_list, without_secrets
 from flywheel.wheel.settings import Settings, StoreSettings
 from flywheel.wheel.workspace import Workspace

@@ -20,7 +20,7 @@ from flywheel.wheel.feedback import accept, confirm
 from flywheel.wheel.health import health
 from flywheel.wheel.lineage import TracedFeedback
 from flywheel.wheel.quarantine import decide, quarantined
-from flywheel.wheel.review import SUGGESTED, waiting
+from flywheel.wheel.review.corrections import SUGGESTED, waiting
 
 if TYPE_CHECKING:
     from tests.wheel.conftest import Domain

@@ -20,7 +20,7 @@ from flywheel.store import redaction
 from flywheel.store.documents import StagedDocument
 from flywheel.store.jobs import AddArguments
 from flywheel.wheel import incoming, ingest, jobs, uploads
-from flywheel.wheel.erasure import erase
+from flywheel.wheel.erasure.erase import erase
 from flywheel.wheel.incoming import Incoming
 from flywheel.wheel.workspace import UPLOADS, Workspace
 

@@ -17,7 +17,7 @@ from flywheel.errors import EngineError, SettingsError
 from flywheel.records import Feedback
 from flywheel.store import feedback, versions
 from flywheel.wheel.comparison import compare_versions
-from flywheel.wheel.erasure import erase
+from flywheel.wheel.erasure.erase import erase
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.turn import Turned, turn
 from flywheel.wheel.versions import rollback

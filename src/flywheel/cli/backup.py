@@ -14,7 +14,7 @@ from flywheel.errors import WorkspaceError
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:
-    from flywheel.wheel.backup import Manifest
+    from flywheel.wheel.backup.make import Manifest
 
 
 @click.command()
@@ -27,7 +27,7 @@ def backup(context: click.Context, file: Path, as_json: bool) -> None:
     FILE may be a folder: the backup in it is named after the time. Keep it where only you can
     read it, since it holds everything.
     """
-    from flywheel.wheel.backup import backup as back_up
+    from flywheel.wheel.backup.make import backup as back_up
 
     with open_workspace(context) as workspace, show.progress_bar() as progress:
         made = back_up(workspace, expanded(file), progress)
@@ -69,7 +69,7 @@ def restore(
     FOLDER is the workspace that the other commands would use, or this folder where there is none.
     What was erased in it after the backup was made is erased again.
     """
-    from flywheel.wheel import restore as wheel
+    from flywheel.wheel.backup import restore as wheel
 
     root = expanded(folder) if folder else _found(context)
     file = expanded(file)

@@ -20,7 +20,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
     Ends with 1 where something fails. Each line says what was found, and what to do.
     """
-    from flywheel.wheel.doctor import examine
+    from flywheel.wheel.doctor.examine import examine
 
     found = examine(expanded(Workspace.find(context.obj)))
     fails = any(each.status == "fail" for each in found)

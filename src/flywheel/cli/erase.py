@@ -11,9 +11,9 @@ from flywheel.cli import show
 from flywheel.cli.workspace import open_workspace
 from flywheel.store.erasures import TargetKind
 from flywheel.store.redaction import Items
-from flywheel.wheel.erasable import find
-from flywheel.wheel.erasure import Erased
-from flywheel.wheel.erasure import erase as erase_it
+from flywheel.wheel.erasure.erasable import find
+from flywheel.wheel.erasure.erase import Erased
+from flywheel.wheel.erasure.erase import erase as erase_it
 
 
 @click.command()

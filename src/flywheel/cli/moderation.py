@@ -11,8 +11,8 @@ from flywheel.cli import show
 from flywheel.cli.workspace import expanded, open_workspace
 from flywheel.moderation.moderator import Verdict
 from flywheel.records import Score, to_json
-from flywheel.wheel import moderation as wheel
-from flywheel.wheel.moderation import Training
+from flywheel.wheel.moderation import judging as wheel
+from flywheel.wheel.moderation.judging import Training
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 

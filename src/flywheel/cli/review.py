@@ -9,7 +9,7 @@ from flywheel.cli.workspace import open_workspace
 from flywheel.records import Correction, to_json
 from flywheel.wheel import feedback as wheel
 from flywheel.wheel.feedback import OWNER
-from flywheel.wheel.review import Waiting, waiting
+from flywheel.wheel.review.corrections import Waiting, waiting
 
 
 @click.command()

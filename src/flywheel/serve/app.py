@@ -25,13 +25,13 @@ from flywheel.serve import (
 )
 from flywheel.serve.auth import Callers
 from flywheel.serve.cache import AnswerCache
-from flywheel.serve.console import ask as ask_page
-from flywheel.serve.console import documents as documents_page
-from flywheel.serve.console import exam as exam_page
 from flywheel.serve.console import page, preferences, rendering
-from flywheel.serve.console import review as review_page
 from flywheel.serve.console import settings as settings_page
-from flywheel.serve.console import wheel as wheel_page
+from flywheel.serve.console.ask import page as ask_page
+from flywheel.serve.console.documents import page as documents_page
+from flywheel.serve.console.exam import page as exam_page
+from flywheel.serve.console.review import page as review_page
+from flywheel.serve.console.wheel import page as wheel_page
 from flywheel.serve.errors import add_handlers
 from flywheel.serve.guard import Guard
 from flywheel.serve.limits import Guesses, Limits

@@ -23,7 +23,8 @@ from flywheel.serve.service import Service, Serving
 from flywheel.serve.shapes import ERRORS
 from flywheel.store.documents import StagedDocument
 from flywheel.store.jobs import AddArguments, Job
-from flywheel.wheel import document_acts, jobs, uploads
+from flywheel.wheel import jobs, uploads
+from flywheel.wheel.documents import acts as document_acts
 from flywheel.wheel.incoming import Incoming, left_out
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.workspace import Workspace

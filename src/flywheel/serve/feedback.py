@@ -46,7 +46,7 @@ from flywheel.wheel import feedback as wheel
 from flywheel.wheel import sight
 from flywheel.wheel.feedback import REPLACED, Accepted
 from flywheel.wheel.keys import Caller
-from flywheel.wheel.review import Waiting, waiting
+from flywheel.wheel.review.corrections import Waiting, waiting
 from flywheel.wheel.workspace import Workspace
 
 MAX_ITEMS = 100

@@ -20,7 +20,7 @@ from flywheel.serve.auth import Asker
 from flywheel.serve.errors import ApiError
 from flywheel.serve.service import Serving
 from flywheel.serve.shapes import ERRORS, MAX_TEXTS, Body, Part
-from flywheel.wheel.moderation import Moderation
+from flywheel.wheel.moderation.judging import Moderation
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=ERRORS)
 

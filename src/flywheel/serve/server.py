@@ -30,7 +30,8 @@ from flywheel.errors import FlywheelError, WorkspaceError
 from flywheel.serve.guard import GUARD, Guard
 from flywheel.serve.protocol import SocketBounds, bounded
 from flywheel.serve.supervisor import Supervisor
-from flywheel.wheel import keys, server_lock
+from flywheel.wheel import keys
+from flywheel.wheel.backup import server_lock
 from flywheel.wheel.workspace import KEY_FILE
 
 if TYPE_CHECKING:

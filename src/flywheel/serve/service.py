@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
-from flywheel.wheel.moderation import moderation_of
+from flywheel.wheel.moderation.judging import moderation_of
 from flywheel.wheel.workspace import Workspace
 
 if TYPE_CHECKING:

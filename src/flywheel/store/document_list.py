@@ -1,7 +1,7 @@
 """Documents as they are looked through: in pages, by filters, and counted. Rows → values.
 
 Who may read what is decided here, in the query: a page is full although much is hidden. Not here:
-what is done to documents (documents.py), and what is asked for (wheel/document_report.py).
+what is done to documents (documents.py), and what is asked for (wheel/documents/report.py).
 """
 
 from __future__ import annotations

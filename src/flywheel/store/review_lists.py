@@ -1,7 +1,7 @@
 """What waits for curators and what they said, as lean rows: what a list shows and is ordered by.
 
 On the caller's connection. Who may read it, and what is waiting at all, is for the wheel to say
-(wheel/review_queue.py).
+(wheel/review/queue.py).
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def _turned(turned: Turned) -> dict[str, Any]:
 
 
 def _sit(workspace: Workspace, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-    from flywheel.wheel.exam_card import sit_again
+    from flywheel.wheel.exam.card import sit_again
 
     version, card = sit_again(workspace, progress)
     return {

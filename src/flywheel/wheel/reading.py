@@ -1,7 +1,7 @@
 """A passage where it stands: with the passages before and behind it, as far as a caller sees them.
 
 What an answer cited and the version that serves no longer holds is shown as it was shown then, to
-whoever may still see that answer. Not here: what a document is (uploads.py, document_report.py).
+whoever may still see that answer. Not here: what a document is (uploads.py, documents/report.py).
 """
 
 from __future__ import annotations

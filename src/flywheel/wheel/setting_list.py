@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from flywheel.errors import SettingsError
-from flywheel.wheel import rules
+from flywheel.wheel.moderation import rules
 from flywheel.wheel.settings import FILE, Settings, load_settings
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ from flywheel.store.versions import Version
 from flywheel.wheel import (
     challengers,
     cost,
-    exam_card,
     examination,
     feedback,
     gate,
@@ -38,6 +37,7 @@ from flywheel.wheel import (
     writing,
 )
 from flywheel.wheel.challengers import Challenger, Revolution
+from flywheel.wheel.exam import card as exam_card
 from flywheel.wheel.reasons import say
 from flywheel.wheel.stages import Learnable, Progress
 from flywheel.wheel.workspace import Workspace

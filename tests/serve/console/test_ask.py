@@ -16,7 +16,7 @@ from flywheel.records import Answer, Citation, Feedback, Interaction, Passage
 from flywheel.serve.console.words import PageLanguage, Words
 from flywheel.store import documents, interactions, versions
 from flywheel.store import feedback as feedback_store
-from flywheel.wheel.moderation import write_word_list
+from flywheel.wheel.moderation.judging import write_word_list
 
 if TYPE_CHECKING:
     from tests.serve.conftest import Served

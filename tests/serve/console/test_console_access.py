@@ -32,7 +32,7 @@ from flywheel.store import jobs as job_store
 from flywheel.store.exam_items import ExamItem
 from flywheel.wheel import ingest, keys, sight, stages, versions
 from flywheel.wheel import jobs as wheel_jobs
-from flywheel.wheel.erasure import erase
+from flywheel.wheel.erasure.erase import erase
 from flywheel.wheel.keys import Caller
 from flywheel.wheel.turn import turn
 from flywheel.wheel.workspace import Workspace

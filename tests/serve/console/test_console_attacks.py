@@ -19,10 +19,11 @@ from fastapi import APIRouter
 from flywheel.records import Role
 from flywheel.serve.app import CONSOLE
 from flywheel.serve.auth import CSRF_HEADER
-from flywheel.serve.console import ask, rendering
-from flywheel.serve.console.exchange import Exchange
+from flywheel.serve.console import rendering
+from flywheel.serve.console.ask import page as ask
+from flywheel.serve.console.ask.exchange import Exchange
 from flywheel.serve.console.page import Page
-from flywheel.serve.console.review_view import difference
+from flywheel.serve.console.review.view import difference
 from flywheel.wheel import keys
 
 if TYPE_CHECKING:

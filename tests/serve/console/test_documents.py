@@ -124,7 +124,7 @@ def test_list_is_searched_and_filtered_in_pages(
     assert "Nothing is like that" in owner.get("/documents", params={"q": "nothing_"}).text
     staff = owner.get("/documents", params={"label": "staff"}).text
     assert "pay.md" in staff and "doors.md" not in staff
-    monkeypatch.setattr("flywheel.serve.console.documents.PER_PAGE", 4)
+    monkeypatch.setattr("flywheel.serve.console.documents.page.PER_PAGE", 4)
     seen: list[str] = []
     place: str | None = "/documents"
     while place:

@@ -14,13 +14,14 @@ from sqlalchemy import delete
 
 from flywheel.evaluate import metrics
 from flywheel.records import Feedback
-from flywheel.serve.console.exam_words import SECTIONS
+from flywheel.serve.console.exam.words import SECTIONS
 from flywheel.serve.console.words import PageLanguage, Words, catalogue
 from flywheel.store import jobs as job_store
 from flywheel.store import tables
 from flywheel.store.jobs import Job, Progress, TurnArguments
-from flywheel.wheel import exam_file, jobs, keys
-from flywheel.wheel.exam_card import sit_again
+from flywheel.wheel import jobs, keys
+from flywheel.wheel.exam import file as exam_file
+from flywheel.wheel.exam.card import sit_again
 from flywheel.wheel.feedback import accept
 from flywheel.wheel.workspace import Workspace
 
@@ -318,7 +319,7 @@ def test_fresh_feedback_is_counted_behind_the_page(sat: Served, everything: http
     assert "never decides anything" in page and 'hx-get="/exam/feedback/series?by=day"' in page
     empty = everything.get("/exam/feedback/series")
     assert "Nothing was asked yet" in empty.text and "<html" not in empty.text
-    from flywheel.wheel import fresh_feedback
+    from flywheel.wheel.exam import fresh_feedback
 
     fresh_feedback._kept.clear()
     asked = sat.workspace.ask("Where does the child lock sit?").interaction

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from flywheel.records import Answer, Citation, Feedback, Interaction, Kind, Passage
 from flywheel.search.wording import wording
-from flywheel.serve.console.ask import MOST_EXCHANGES
+from flywheel.serve.console.ask.page import MOST_EXCHANGES
 from flywheel.store import documents, interactions
 from flywheel.store import feedback as feedback_store
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from flywheel.records import Citation
+from flywheel.serve.console.ask.notes import marked, noted
 from flywheel.serve.console.markup import markdown
-from flywheel.serve.console.notes import marked, noted
 
 
 def citation(quote: str) -> Citation:

@@ -22,7 +22,7 @@ from flywheel.store.audit import Act
 from flywheel.store.jobs import JobKind
 from flywheel.store.tables import keys as key_table
 from flywheel.wheel import keys
-from flywheel.wheel.review_decisions import Decision
+from flywheel.wheel.review.decisions import Decision
 from flywheel.wheel.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from flywheel.wheel import keys, moderation, rules, word_lists
+from flywheel.wheel import keys
+from flywheel.wheel.moderation import judging as moderation
+from flywheel.wheel.moderation import rules, word_lists
 
 if TYPE_CHECKING:
     from tests.serve.conftest import Served

@@ -12,7 +12,7 @@ from tests.wheel.test_reasons import VALUES
 import flywheel
 from flywheel.learn.health import measure as measure_acts
 from flywheel.learn.objections import ERASED, REASONS
-from flywheel.serve.console import wheel_words
+from flywheel.serve.console.wheel import words as wheel_words
 from flywheel.serve.console.words import PageLanguage, Words, catalogue
 from flywheel.wheel.health_report import Reading
 from flywheel.wheel.reasons import FORMS, say

@@ -21,11 +21,11 @@ from flywheel.moderation.settings import (
     is_category,
 )
 from flywheel.serve.console.page import OwnerPage, Page, PageError, PageForm
-from flywheel.wheel import effects, rules, word_lists
-from flywheel.wheel.effects import Judgement
-from flywheel.wheel.moderation import moderation_of
-from flywheel.wheel.rules import Outdated, Rules
-from flywheel.wheel.word_lists import Summary
+from flywheel.wheel.moderation import effects, rules, word_lists
+from flywheel.wheel.moderation.effects import Judgement
+from flywheel.wheel.moderation.judging import moderation_of
+from flywheel.wheel.moderation.rules import Outdated, Rules
+from flywheel.wheel.moderation.word_lists import Summary
 from flywheel.wheel.workspace import Workspace
 
 router = APIRouter()

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from flywheel.moderation.settings import is_category
 from flywheel.serve.console.page import OwnerPage, Page, PageError, PageForm
-from flywheel.wheel import word_lists
 from flywheel.wheel.keys import Caller
-from flywheel.wheel.rules import Outdated
-from flywheel.wheel.word_lists import Entry, PhraseError, PhraseKind, WordList
+from flywheel.wheel.moderation import word_lists
+from flywheel.wheel.moderation.rules import Outdated
+from flywheel.wheel.moderation.word_lists import Entry, PhraseError, PhraseKind, WordList
 from flywheel.wheel.workspace import Workspace
 
 router = APIRouter()

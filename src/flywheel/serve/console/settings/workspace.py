@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from flywheel.serve.console.page import OwnerPage
 from flywheel.serve.console.settings.keys import origin
-from flywheel.wheel import doctor
+from flywheel.wheel.doctor import examine as doctor
 from flywheel.wheel.setting_list import setting_list
 from flywheel.wheel.settings import FILE
 

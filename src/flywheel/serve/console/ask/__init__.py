@@ -1,0 +1,1 @@
+"""The Ask page: a question, its answers, and what is said of them."""

@@ -1,0 +1,1 @@
+"""All that cannot be made again as one file, and back."""

@@ -1,0 +1,1 @@
+"""Documents as owners look at them, and what they do with them."""

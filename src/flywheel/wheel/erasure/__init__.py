@@ -1,0 +1,1 @@
+"""Erase, and prove it."""

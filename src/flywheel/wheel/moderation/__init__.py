@@ -1,0 +1,1 @@
+"""Moderation of a workspace: its lists, rules and classifier."""

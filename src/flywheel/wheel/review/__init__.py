@@ -1,0 +1,1 @@
+"""What waits for a curator, and what he decides on it."""
