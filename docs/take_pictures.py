@@ -89,7 +89,7 @@ def waits_for_the_suggestion(page: Page) -> None:
     page.locator("#item .piece").first.wait_for()
 
 
-IN_ENGLISH, IN_CHINESE = "Where is the child lock?", "空调没有冷风怎么办"
+IN_ENGLISH, IN_CHINESE = "Does the dash camera record sound?", "空调没有冷风怎么办"
 
 # What shows the source's own path is left out: it is of the machine that took the pictures.
 SHOTS = (
