@@ -1,7 +1,7 @@
 """The page /documents/report: what the documents are like, as pictures and as numbers.
 
-Counted in wheel/documents/report.py whenever documents have changed. Each picture is an image of its
-own, narrow enough for a phone, and stands beside a table of the same numbers.
+Counted in wheel/documents/report.py whenever documents have changed. Each picture is an image of
+its own, narrow enough for a phone, and stands beside a table of the same numbers.
 """
 
 from __future__ import annotations
