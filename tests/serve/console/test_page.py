@@ -52,7 +52,7 @@ def test_whoever_has_not_signed_in_comes_back_to_where_he_wanted_to_go(served: S
             "/signin?next=/exam%3Fversion%3D2",
         )
         part = client.get("/exam", headers={"HX-Request": "true"})
-        assert (part.status_code, part.headers["HX-Redirect"]) == (204, "/signin?next=/exam")
+        assert (part.status_code, part.headers["HX-Retarget"]) == (401, "#notices")
         form = {"key": served.secrets["owner"], "next": "/exam?version=2"}
         entered = client.post("/signin", data=form)
         assert (entered.status_code, entered.headers["Location"]) == (303, "/exam?version=2")

@@ -244,6 +244,12 @@ def _told(look: Look, error: ApiError) -> Response:
     if error.status != 401:
         return look.problem(error)
     request = look.request
+    if look.wants_fragment:
+        # What was typed stays on the page, and can be sent once he has signed in (console.js). Told
+        # once, however often the page asks for a part of itself.
+        told = look.problem(PageError(401, "console.problem.signed_out"))
+        told.headers["HX-Reswap"] = "innerHTML"
+        return told
     place = request.url.path if request.method == "GET" else "/"
     if request.method == "GET" and request.url.query:
         place += f"?{request.url.query}"

@@ -5,6 +5,9 @@
 //   data-opens="id"    opens a dialog;  data-closes  closes the dialog or notice around it
 //   data-confirms="…"  asks before a form is sent
 //
+// Whoever was signed out while he typed signs in elsewhere and sends it then: the page takes the new
+// session's token, if it is the same person's.
+//
 // No words stand here: they come from the page.
 
 const typing = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
@@ -152,3 +155,21 @@ showTimes(document);
 // On a phone the tabs are wider than the page: the one that is shown is brought into view.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.addEventListener("htmx:load", (event) => showTimes(event.detail.elt));
+
+let isSignedOut = false;
+
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status === 401) isSignedOut = true;
+});
+
+window.addEventListener("focus", async () => {
+  if (!isSignedOut) return;
+  const reply = await fetch("/v1/me");
+  if (!reply.ok) return;
+  const me = await reply.json();
+  if (!me.csrf || me.name !== document.body.dataset.viewer) return;
+  document.body.dataset.csrf = me.csrf;
+  document.body.setAttribute("hx-headers", JSON.stringify({ "X-CSRF-Token": me.csrf }));
+  for (const each of document.querySelectorAll('input[name="csrf"]')) each.value = me.csrf;
+  isSignedOut = false;
+});
