@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, and_, exists, func, select, tuple_
 
+from flywheel.store import interactions as every
 from flywheel.store.interactions import Line
-from flywheel.store.tables import feedback, interactions
+from flywheel.store.tables import feedback
 
 
 def list_page(
@@ -22,15 +23,7 @@ def list_page(
         before: goes on behind the `at` and `id` of a line.
         search: words that all stand in the question, each as a part of it; their case counts not.
     """
-    columns = interactions.c
-    query = select(*(columns[name] for name in Line.__dataclass_fields__))
-    query = query.where(columns.user == user, columns.question != "", columns.id.in_(_kept(user)))
-    if before:
-        query = query.where(tuple_(columns.at, columns.id) < before)
-    for word in search.split():
-        query = query.where(columns.question.icontains(word, autoescape=True))
-    rows = conn.execute(query.order_by(columns.at.desc(), columns.id.desc()).limit(limit))
-    return [Line(**row._mapping) for row in rows]
+    return every.list_page(conn, user, before=before, search=search, limit=limit, among=_kept(user))
 
 
 def _kept(user: str) -> Select[tuple[str]]:

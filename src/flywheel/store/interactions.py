@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, select, tuple_, update
 
 from flywheel.records import Interaction, Kind, from_json, to_json
 from flywheel.store.groups import in_groups
@@ -116,16 +116,20 @@ def list_page(
     before: tuple[str, str] | None = None,
     search: str = "",
     limit: int = 50,
+    among: Select[tuple[str]] | None = None,
 ) -> list[Line]:
     """What a user asked, the latest first; not what was erased.
 
     Args:
         before: goes on behind the `at` and `id` of a line.
         search: words that all stand in the question, each as a part of it; their case counts not.
+        among: the ids of those to list; None is all.
     """
     columns = interactions.c
     query = select(*(columns[each.name] for each in fields(Line)))
     query = query.where(columns.user == user, columns.question != "")
+    if among is not None:
+        query = query.where(columns.id.in_(among))
     if before:
         query = query.where(tuple_(columns.at, columns.id) < before)
     for word in search.split():

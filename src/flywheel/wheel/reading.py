@@ -33,6 +33,29 @@ class Reading:
     """Whether the version that serves still holds it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """A sentence that may be cited."""
+
+    value: str
+    """As a form names it: PASSAGE:START:END."""
+    text: str
+    is_cited: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtHand:
+    """A passage that may be cited, sentence by sentence or as a whole."""
+
+    passage: Passage
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def is_cited(self) -> bool:
+        """Whether any of it is."""
+        return any(each.is_cited for each in self.sentences)
+
+
 def read(workspace: Workspace, id: str, caller: Caller, shown_in: str = "") -> Reading | None:
     """A passage that the caller sees.
 

@@ -25,34 +25,11 @@ MOST_PASSAGES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sentence:
-    """A sentence that may be cited."""
-
-    value: str
-    """As a form names it: PASSAGE:START:END."""
-    text: str
-    is_cited: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AtHand:
-    """A passage that may be cited, sentence by sentence."""
-
-    passage: Passage
-    sentences: tuple[Sentence, ...]
-
-    @property
-    def is_cited(self) -> bool:
-        """Whether any of it is."""
-        return any(each.is_cited for each in self.sentences)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
     """What a form is filled in with."""
 
     answer: str = ""
-    at_hand: tuple[AtHand, ...] = ()
+    at_hand: tuple[reading.AtHand, ...] = ()
     version: int = 0
     """Which version suggests it; 0 where none does."""
     confidence: float | None = None
@@ -91,7 +68,7 @@ def asked_again(workspace: Workspace, case: Case, caller: Caller) -> Suggestion:
     return _suggestion(answer, version.number)
 
 
-def search(workspace: Workspace, words: str, caller: Caller) -> tuple[AtHand, ...]:
+def search(workspace: Workspace, words: str, caller: Caller) -> tuple[reading.AtHand, ...]:
     """Other passages to cite, by words that a curator looks for."""
     question = Question(text=words, user=caller.name, labels=caller.access, quoting_only=True)
     try:
@@ -157,11 +134,11 @@ def _wording(answer: Answer) -> str:
     return "\n".join(each.quote for each in answer.citations)
 
 
-def _at_hand(passage: Passage, cited: Sequence[tuple[str, int, int]]) -> AtHand:
-    return AtHand(
+def _at_hand(passage: Passage, cited: Sequence[tuple[str, int, int]]) -> reading.AtHand:
+    return reading.AtHand(
         passage=passage,
         sentences=tuple(
-            Sentence(
+            reading.Sentence(
                 value=f"{passage.id}:{span.start}:{span.end}",
                 text=text,
                 is_cited=any(

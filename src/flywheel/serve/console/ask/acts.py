@@ -7,7 +7,6 @@ said before, and what is pressed a second time is taken back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Path, Query
@@ -33,29 +32,6 @@ _MAX_PIECES = 20
 Id = Annotated[str, Path(max_length=200)]
 Place = Annotated[int, Query(ge=0, le=1000)]
 Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """A sentence that may be cited."""
-
-    value: str
-    """As the form names it: PASSAGE:START:END."""
-    text: str
-    is_cited: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AtHand:
-    """A passage that may be cited, sentence by sentence or as a whole."""
-
-    passage: Passage
-    pieces: tuple[Piece, ...]
-
-    @property
-    def is_cited(self) -> bool:
-        """Whether any of it is."""
-        return any(each.is_cited for each in self.pieces)
 
 
 class ActForm(PageForm):
@@ -234,7 +210,7 @@ def _item(
     )
 
 
-def _at_hand(c: Candidate) -> list[AtHand]:
+def _at_hand(c: Candidate) -> list[reading.AtHand]:
     """The passages that were found, those that are cited first."""
     own = c.edit.said.act if c.edit else None
     cited = [(each.passage, each.start, each.end) for each in c.answer.citations]
@@ -247,10 +223,10 @@ def _at_hand(c: Candidate) -> list[AtHand]:
         )
 
     listed = [
-        AtHand(
+        reading.AtHand(
             passage=passage,
-            pieces=tuple(
-                Piece(
+            sentences=tuple(
+                reading.Sentence(
                     value=f"{passage.id}:{span.start}:{span.end}",
                     text=text,
                     is_cited=is_cited(passage, span, text),

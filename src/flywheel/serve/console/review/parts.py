@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from flywheel.serve.console.page import CuratorPage, Page, PageError
 from flywheel.serve.console.review.view import conflict
+from flywheel.wheel import reading
 from flywheel.wheel.review import suggestion as review_suggestion
 from flywheel.wheel.review.agreement import agreement
 from flywheel.wheel.review.desk import desk_of
@@ -38,7 +39,7 @@ async def suggest(page: CuratorPage, kind: ItemKind, item: Id) -> Response:
 @router.get("/review/passages")
 async def passages(page: CuratorPage, find: Annotated[str, Query(max_length=500)] = "") -> Response:
     """Other passages to cite."""
-    found: tuple[review_suggestion.AtHand, ...] = ()
+    found: tuple[reading.AtHand, ...] = ()
     if find.strip():
         found = await page.run(review_suggestion.search, page.workspace, find, page.caller)
     return page.fragment("review/passages.html", at_hand=found, find=find)
