@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from flywheel.serve import (
+    corrections,
     documents,
     feedback,
+    interactions,
     jobs,
     keys,
     moderation,
@@ -42,7 +44,19 @@ from flywheel.serve.service import Service
 if TYPE_CHECKING:
     from flywheel.wheel.workspace import Workspace
 
-API = (openai, feedback, moderation, documents, jobs, versions, keys, session, operations)
+API = (
+    openai,
+    feedback,
+    interactions,
+    corrections,
+    moderation,
+    documents,
+    jobs,
+    versions,
+    keys,
+    session,
+    operations,
+)
 CONSOLE = (
     rendering,
     preferences,

@@ -1,8 +1,8 @@
-"""`/v1/feedback` and what it is about: interactions, passages, corrections that wait for a curator.
+"""`/v1/feedback`: what users say of answers.
 
 What users say is on the disk before they are told so, and corrections are served from then on. Who
-acts, in which role and reading what, is the key's, whatever a request says. What is not there and
-what is not the caller's to see are the same to him.
+acts, in which role and reading what, is the key's, whatever a request says. What it is said of is
+interactions.py's, what waits for a curator corrections.py's.
 """
 
 from __future__ import annotations
@@ -12,33 +12,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import JSONResponse, Response
 
-from flywheel.errors import UsageError
 from flywheel.learn import feedback as border
 from flywheel.learn.feedback import FeedbackLine
 from flywheel.records import (
     PUBLIC,
-    Answer,
-    Correction,
     Feedback,
     FeedbackKind,
-    Interaction,
-    Kind,
-    Language,
-    Passage,
-    Role,
-    to_json,
 )
-from flywheel.serve.auth import Asker, Curator
+from flywheel.serve.auth import Asker
 from flywheel.serve.errors import ApiError
 from flywheel.serve.languages import prefers_chinese
 from flywheel.serve.service import Serving
-from flywheel.serve.shapes import ERRORS, Body, CitationOut
+from flywheel.serve.shapes import ERRORS, Body
 from flywheel.store import corrections, interactions
 from flywheel.store import feedback as feedback_store
 from flywheel.store.corrections import Entry
@@ -46,11 +37,9 @@ from flywheel.wheel import feedback as wheel
 from flywheel.wheel import sight
 from flywheel.wheel.feedback import REPLACED, Accepted
 from flywheel.wheel.keys import Caller
-from flywheel.wheel.review.corrections import Waiting, waiting
 from flywheel.wheel.workspace import Workspace
 
 MAX_ITEMS = 100
-MAX_LISTED = 1000
 
 _MAX_ID_CHARS = 200
 _MAX_CHARS = 20_000
@@ -248,106 +237,6 @@ class FeedbackReply(BaseModel):
     led_to: list[LedTo]
 
 
-class PassageOut(BaseModel):
-    """A passage, as far as it is shown."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "object": "passage",
-                    "id": "b1946ac92492d234",
-                    "document": "6f5902ac237024bd",
-                    "title": "车窗",
-                    "headings": ["儿童锁"],
-                    "text": "儿童锁在后车门的边缘。",
-                    "language": "zh-hans",
-                    "position": 1,
-                }
-            ]
-        }
-    )
-
-    object: Literal["passage"] = "passage"
-    id: str
-    document: str
-    title: str
-    headings: list[str]
-    text: str
-    language: Language
-    position: int = Field(description="Its place in the document, from 0.")
-
-
-class CandidateOut(BaseModel):
-    """One of the answers that were given."""
-
-    answer: str
-    draft: str = Field(description="The best answer before deciding to give it.")
-    kind: Kind
-    confidence: float
-    verified: bool
-    is_written: bool
-    version: int
-    citations: list[CitationOut]
-    passages: list[PassageOut] = Field(description="What was found, best first.")
-    choices: list[str]
-
-
-class InteractionOut(BaseModel):
-    """One request, with all that was answered."""
-
-    object: Literal["interaction"] = "interaction"
-    id: str
-    at: str
-    user: str
-    version: int
-    question: str
-    candidates: list[CandidateOut]
-
-
-class CorrectionOut(BaseModel):
-    """A question with its ideal answer."""
-
-    object: Literal["correction"] = "correction"
-    id: str
-    question: str
-    answer: str
-    evidence: list[str]
-    passages: list[str] = Field(description="The ids of those that hold the evidence.")
-    user: str
-    role: Role
-    at: str
-    verified: bool
-    disputed: bool
-    access: list[str] = Field(description="Of the labels that let read it, those of the caller.")
-
-
-class WaitingOut(CorrectionOut):
-    """A correction that waits for a curator."""
-
-    reasons: list[str]
-    against: list[CorrectionOut] = Field(description="What else is said to the same question.")
-
-
-class WaitingList(BaseModel):
-    """Those that wait, of one question together."""
-
-    object: Literal["list"] = "list"
-    data: list[WaitingOut]
-    has_more: bool
-
-
-class WithdrawnOut(BaseModel):
-    """A correction that serves no more."""
-
-    object: Literal["correction"] = "correction"
-    id: str
-    withdrawn: Literal[True] = True
-
-
-Id = Annotated[str, Path(max_length=_MAX_CHARS)]
-
-
 @router.post("/feedback", response_model=FeedbackReply, summary="Say something about answers")
 async def give(request: Request, service: Serving, caller: Asker, body: FeedbackBody) -> Response:
     """Keeps one act or several, all or none, and serves what they correct from now on."""
@@ -360,62 +249,6 @@ async def give(request: Request, service: Serving, caller: Asker, body: Feedback
     for kind, num in reply.kinds.items():
         service.metrics.feedback.labels(kind).inc(num)
     return _reply(reply)
-
-
-@router.get("/interactions/{id}", response_model=InteractionOut, summary="Look an interaction up")
-async def look_up_interaction(service: Serving, caller: Asker, id: Id) -> Response:
-    """What was asked and answered: to askers their own, to curators also others', and to nobody
-    what he may not read all of."""
-    async with service.limits.admitted(caller.key):
-        found = await service.run(sight.interaction, service.workspace, id, caller)
-    if found is None:
-        raise ApiError(404, "There is no such interaction.", code="interaction_not_found")
-    return _reply(_interaction(found))
-
-
-@router.get("/passages/{id}", response_model=PassageOut, summary="Look a passage up")
-async def look_up_passage(service: Serving, caller: Asker, id: Id) -> Response:
-    """A passage of the version that serves, as a citation names it."""
-    async with service.limits.admitted(caller.key):
-        found = await service.run(sight.passage, service.workspace, id, caller.access)
-    if found is None:
-        raise ApiError(404, "There is no such passage.", code="passage_not_found")
-    return _reply(_passage(found))
-
-
-@router.get("/corrections", response_model=WaitingList, summary="List corrections that wait")
-async def list_waiting(
-    service: Serving,
-    caller: Curator,
-    state: Annotated[Literal["waiting"], Query(description="Which to list.")] = "waiting",
-    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most.")] = 100,
-) -> Response:
-    """Lists what waits for a curator: disputed, without its evidence, or only suggested."""
-    async with service.limits.admitted(caller.key):
-        found = await service.run(waiting, service.workspace, caller.access)
-    data = [_waiting(each, caller) for each in found[:limit]]
-    return _reply(WaitingList(data=data, has_more=len(found) > limit))
-
-
-@router.post(
-    "/corrections/{id:path}/confirm", response_model=CorrectionOut, summary="Confirm a correction"
-)
-async def confirm(service: Serving, caller: Curator, id: Id) -> Response:
-    """Serves a correction to all who may read what it rests on; those that contradict it are
-    withdrawn."""
-    async with service.limits.admitted(caller.key):
-        confirmed = await service.run(_confirm, service.workspace, id, caller)
-    return _reply(_correction(confirmed, caller))
-
-
-@router.post(
-    "/corrections/{id:path}/withdraw", response_model=WithdrawnOut, summary="Withdraw a correction"
-)
-async def withdraw(service: Serving, caller: Curator, id: Id) -> Response:
-    """Serves a correction to nobody from now on."""
-    async with service.limits.admitted(caller.key):
-        await service.run(_withdraw, service.workspace, id, caller)
-    return _reply(WithdrawnOut(id=id))
 
 
 def _give(
@@ -506,86 +339,6 @@ def outcome_of(kind: FeedbackKind, entry: Entry | None) -> Outcome:
     if correction.disputed:
         return "disputed"
     return "served_to_all" if PUBLIC in correction.access else "served_to_readers"
-
-
-def _confirm(workspace: Workspace, id: str, caller: Caller) -> Correction:
-    _check_correction(workspace, id, caller)
-    try:
-        return wheel.confirm(workspace, id, by=caller)
-    except UsageError as error:
-        raise _withdrawn(error) from error
-
-
-def _withdraw(workspace: Workspace, id: str, caller: Caller) -> None:
-    _check_correction(workspace, id, caller)
-    try:
-        wheel.withdraw(workspace, id, by=caller)
-    except UsageError as error:
-        raise _withdrawn(error) from error
-
-
-def _check_correction(workspace: Workspace, id: str, caller: Caller) -> None:
-    if not sight.sees_correction(workspace, id, caller):
-        raise ApiError(404, "There is no such correction.", code="correction_not_found")
-
-
-def _withdrawn(error: UsageError) -> ApiError:
-    return ApiError(409, str(error), code="correction_withdrawn")
-
-
-def _interaction(found: Interaction) -> InteractionOut:
-    return InteractionOut(
-        id=found.id,
-        at=found.at,
-        user=found.user,
-        version=found.version,
-        question=found.question,
-        candidates=[_candidate(each) for each in found.candidates],
-    )
-
-
-def _candidate(answer: Answer) -> CandidateOut:
-    return CandidateOut(
-        answer=answer.answer,
-        draft=answer.draft,
-        kind=answer.kind,
-        confidence=round(answer.confidence, 4),
-        verified=answer.verified,
-        is_written=answer.is_written,
-        version=answer.version,
-        citations=[CitationOut(**to_json(each)) for each in answer.citations],
-        passages=[_passage(each) for each in answer.passages],
-        choices=list(answer.choices),
-    )
-
-
-def _passage(found: Passage) -> PassageOut:
-    """Without who else may read it, and where its file lies."""
-    return PassageOut(
-        id=found.id,
-        document=found.document,
-        title=found.title,
-        headings=list(found.headings),
-        text=found.text,
-        language=found.language,
-        position=found.position,
-    )
-
-
-def _waiting(each: Waiting, caller: Caller) -> WaitingOut:
-    return WaitingOut(
-        **_correction(each.correction, caller).model_dump(),
-        reasons=list(each.reasons),
-        against=[_correction(other, caller) for other in each.against],
-    )
-
-
-def _correction(found: Correction, caller: Caller) -> CorrectionOut:
-    data = to_json(found)
-    labels = None if caller.access is None else {PUBLIC, *caller.access}
-    data["access"] = [each for each in found.access if labels is None or each in labels]
-    del data["review"]
-    return CorrectionOut(**data)
 
 
 def _reply(told: BaseModel) -> JSONResponse:
