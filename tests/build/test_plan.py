@@ -242,7 +242,7 @@ def test_outcome_sets_the_measured_beside_the_predicted() -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.text(max_size=200), max_size=20))
 def test_any_texts_are_counted(texts: list[str]) -> None:
-    pytest.importorskip("transformers")
+    pytest.importorskip("transformers", reason="the extra [model] is not installed")
     per_token = count(texts)
     assert all(value >= 1 for value in per_token.values())
 

@@ -13,8 +13,8 @@ from flywheel.wheel import planning
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+pytest.importorskip("torch", reason="the extra [model] is not installed")
+pytest.importorskip("transformers", reason="the extra [model] is not installed")
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ Without documents, citations or checks, and so for curators. Nothing of it is ke
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ class _Choice:
         return "".join(piece.text for piece in self.pieces)
 
 
-class _Asking:
+class _Asking(ABC):
     """A request to the bare model; how it is told, the two kinds below say."""
 
     prefix = ""
@@ -176,17 +177,17 @@ class _Asking:
                 last.append(event_of(self.part_of([]) | {"usage": usage}))
             yield b"".join((*last, DONE))
 
+    @abstractmethod
     def whole(self, usage: dict[str, int]) -> dict[str, Any]:
         """The reply that tells all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def part(self, index: int, pieces: Sequence[Piece], offset: int, is_first: bool) -> Any:
         """The chunk that tells these pieces of one choice."""
-        raise NotImplementedError
 
+    @abstractmethod
     def part_of(self, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """A chunk of these choices."""
-        raise NotImplementedError
 
     def _work(self) -> Work[Piece, None]:
         def pieces(stopping: Stopping) -> Generator[Piece, None, None]:

@@ -215,14 +215,10 @@ def _bars(chart: Chart, palette: Palette) -> altair.TopLevelMixin:
     values = base.mark_text(
         align="right", baseline="middle", dy=-7, fontSize=13, color=palette.muted
     ).encode(x=altair.value(WIDTH - 10), text="shown:N")
-    drawn: altair.LayerChart = (
-        (bars + names + values)
-        .properties(
-            width=WIDTH - 10,
-            height=_ROW * len(rows),
-            padding={"left": 0, "right": 10, "top": 4, "bottom": 4},
-        )
-        .configure_view(stroke=None)
+    drawn: altair.LayerChart = (bars + names + values).properties(
+        width=WIDTH - 10,
+        height=_ROW * len(rows),
+        padding={"left": 0, "right": 10, "top": 4, "bottom": 4},
     )
     return drawn
 
@@ -250,6 +246,5 @@ def _bins(chart: Chart, t: Words, palette: Palette) -> altair.TopLevelMixin:
             height=_HISTOGRAM_HEIGHT,
             autosize=altair.AutoSizeParams(type="fit", contains="padding"),
         )
-        .configure_view(stroke=None)
     )
     return drawn

@@ -57,8 +57,8 @@ def gains(compared: Sequence[Comparison], t: Words, palette: Palette) -> altair.
     chart = alt.layer(nothing, interval, point).properties(
         width=230, height=24 * len(rows), padding=room
     )
-    framed: altair.TopLevelMixin = chart.configure_view(stroke="transparent")
-    return framed
+    drawn: altair.TopLevelMixin = chart
+    return drawn
 
 
 def curve(
@@ -105,8 +105,8 @@ def curve(
         fill=alt.condition("datum.served", alt.value(palette.accent), alt.value(palette.surface)),
     )
     chart = alt.layer(interval, line, point).properties(width=290, height=170)
-    framed: altair.TopLevelMixin = chart.configure_view(stroke="transparent")
-    return framed
+    drawn: altair.TopLevelMixin = chart
+    return drawn
 
 
 def _verdict(each: Comparison) -> str:
